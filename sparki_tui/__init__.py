@@ -1,0 +1,1 @@
+"""Nearly empty: the terminal interface comes with a later change."""
