@@ -1,0 +1,20 @@
+"""One line of the journal: what happened, when, to what."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """`seq` counts every event of a state folder from 1 with no gap; `stream` is the run's (later the deployment's) id."""
+
+    seq: int
+    time: str  # RFC 3339, UTC
+    stream: str
+    kind: str
+    data: dict[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        return {"seq": self.seq, "time": self.time, "stream": self.stream, "kind": self.kind, "data": self.data}

@@ -1,0 +1,44 @@
+"""What a runner is handed for one job: JSON on the wire, typed here."""
+
+from __future__ import annotations
+
+from typing import Any, TypedDict
+
+
+class SourceSpec(TypedDict):
+    """Where `actions/checkout` takes the source from; the rest of a snapshot's JSON is `source.snapshot`'s."""
+
+    worktree: str  # the repository's root on this machine
+    branch: str | None  # checked out on a push; None: detached
+    snapshot: dict[str, Any]
+
+
+class RunSpec(TypedDict):
+    """What all jobs of a run share; written once to `work/<run>/run.json`, and named by each JobSpec."""
+
+    run: str
+    plan: dict[str, Any]  # Plan.to_json()
+    github: dict[str, Any]  # the github context but for what differs a job (job, workspace, event_path, …)
+    event: dict[str, Any]  # the event's payload
+    inputs: dict[str, Any]
+    vars: dict[str, str]
+    source: SourceSpec
+    env: dict[str, str]  # of the client: PATH, LANG, proxies … (already chosen by allow-list)
+    home: str  # "job" or "user"
+    user_home: str
+
+
+class JobSpec(TypedDict):
+    """One attempt at one job."""
+
+    job: str  # uid, j-…
+    key: str  # JobPlan.id
+    run: str
+    run_file: str  # path of the RunSpec's JSON file
+    attempt: int  # from 1
+    epoch: int  # the fence: every record carries it
+    needs: dict[str, Any]  # the needs context: base → {result, outputs}
+    name: str  # the display name, evaluated
+    work: str  # the job's folder; the runner makes it, and removes it at the job's end
+    temp: str  # the job's 0700 folder for env files, scripts, RUNNER_TEMP (on tmpfs where there is one); likewise
+    log: str  # path of the log, without ".log"
