@@ -34,6 +34,7 @@ class Frame(IntEnum):
     CANCEL = 11  # builder: {job, epoch, force}; force skips the ladder and the always() steps
     WATCH = 12  # builder: {job, on}: someone follows this job's log
     QUIT = 13  # builder: no more work; go when idle
+    RESUME = 14  # builder, answering HELLO: {from}: the spool offset from which records are wanted
 
 
 def pack(kind: Frame, body: bytes = b"", offset: int = 0) -> bytes:

@@ -1,0 +1,249 @@
+"""The builder role: gives queued jobs to runners, and brings what they did into the journal.
+
+Order of writes: a job's assignment is committed before it is pushed; a runner's records are committed together with the
+offset up to which they were read, so that each is taken exactly once, whoever dies.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+from collections.abc import Callable
+from typing import Any
+
+from sparki_daemon.builder.ports import Arrived, Attached, Gone, Ledger, Stop, Turn
+from sparki_daemon.builder.runner_link import RunnerLink
+from sparki_daemon.builder.supervisor_link import SupervisorLink
+from sparki_daemon.system import files
+
+MOST_RUNNERS = 64
+CONNECT_LIMIT_S = 10.0
+log = logging.getLogger("sparki.builder")
+
+
+class Pool:
+    """The runners of one state folder. `size` runners stay; more are forked while a run asks for more at once."""
+
+    def __init__(self, home: str, ledger: Ledger, size: int, on_grew: Callable[[str], None], on_ended: Callable[[str], None]) -> None:
+        self.home = home
+        self.size = size
+        self.wanted = size
+        self.links: dict[str, RunnerLink] = {}
+        self.supervisor: SupervisorLink | None = None
+        self._ledger = ledger
+        self._on_grew = on_grew
+        self._on_ended = on_ended
+        self._hellos: dict[str, dict[str, Any]] = {}  # said, and not yet caught up with
+        self._arrived: list[Arrived] = []
+        self._gone: list[Gone] = []
+        self._attached: list[Attached] = []
+        self._connecting: set[asyncio.Task[None]] = set()
+        self._spawning = 0
+        self._children: set[str] = set()  # runners that this supervisor will tell the death of
+        self._wake = asyncio.Event()
+
+    # -- lifetime ------------------------------------------------------------------------------------------------------
+
+    async def recover(self) -> None:
+        """Meet what earlier processes left: take the spools of dead runners, connect to those alive."""
+        folder = os.path.join(self.home, "runners")
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        os.makedirs(os.path.join(self.home, "spool"), mode=0o700, exist_ok=True)
+        names = {name.removesuffix(".lock") for name in os.listdir(folder) if name.endswith(".lock")}
+        for name in sorted(names | set(os.listdir(os.path.join(self.home, "spool")))):
+            if files.is_locked(self._path("runners", f"{name}.lock")):
+                self._connect(name)
+            else:
+                await self._bury(name, "its runner was gone")
+
+    async def run(self) -> None:
+        """Turn by turn, until cancelled: one transaction each, its consequences after its commit."""
+        self._spawn_missing(0)
+        self._wake.set()
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            arrived, self._arrived = self._arrived, []
+            gone, self._gone = self._gone, []
+            attached, self._attached = self._attached, []
+            idle = [link.name for link in self.links.values() if link.idle]
+            try:
+                turn = await self._ledger.turn(arrived, gone, attached, idle)
+            except Exception:
+                log.exception("a turn could not be written; it is tried again")
+                self._arrived, self._gone, self._attached = arrived + self._arrived, gone + self._gone, attached + self._attached
+                await asyncio.sleep(0.5)
+                self._wake.set()
+                continue
+            await self._act(turn, gone)
+
+    def close(self) -> None:
+        """Let go of the runners; they work on and wait for the next builder."""
+        for task in self._connecting:
+            task.cancel()
+        for link in self.links.values():
+            link.close()
+
+    def wake(self) -> None:
+        """Something was queued: take a turn."""
+        self._wake.set()
+
+    # -- what a turn decided -------------------------------------------------------------------------------------------
+
+    async def _act(self, turn: Turn, gone: list[Gone]) -> None:
+        for name in turn.freed:
+            if link := self.links.get(name):
+                link.job = None
+        for name, spec in turn.assign:
+            if link := self.links.get(name):
+                link.job = spec["job"]
+                link.assign(spec)
+        for stop in turn.stop:
+            self.stop(stop)
+        for run in turn.ended_runs:
+            self._on_ended(run)
+        for dead in gone:
+            await self._forget(dead.runner)
+        self._spawn_missing(turn.waiting)
+        self._retire_surplus(turn.waiting)
+
+    def stop(self, stop: Stop) -> None:
+        """Cancel a job where it runs; one whose runner is gone is judged by its death."""
+        if link := self.links.get(stop.runner):
+            link.stop(stop)
+
+    def watch(self, job: str, *, on: bool) -> None:
+        """Ask the runner of `job` to tell when its log grows, or no longer."""
+        for link in self.links.values():
+            if link.job == job:
+                link.watch(job, on=on)
+
+    def _spawn_missing(self, waiting: int) -> None:
+        alive = len(self.links) + len(self._connecting) + self._spawning
+        missing = max(self.size - alive, min(waiting, self.wanted - alive))
+        for _ in range(min(missing, MOST_RUNNERS - alive)):
+            if self.supervisor:
+                self._spawning += 1
+                self.supervisor.ask("spawn")
+
+    def _retire_surplus(self, waiting: int) -> None:
+        idle = [link for link in self.links.values() if link.idle]
+        for link in idle[: max(0, len(self.links) - max(self.size, self.wanted))] if not waiting else ():
+            link.ready = False
+            link.quit()
+
+    # -- what the supervisor says --------------------------------------------------------------------------------------
+
+    def heard(self, message: dict[str, Any]) -> None:
+        """A message of the supervisor's."""
+        if "runners" in message:
+            self._children.update(message["runners"])
+            for name in message["runners"]:
+                self._connect(name)
+        elif "born" in message:
+            self._spawning = max(0, self._spawning - 1)
+            self._children.add(message["born"])
+            self._connect(message["born"])
+        elif "died" in message:
+            self._children.discard(message["died"])
+            self._later(self._bury(message["died"], _how_it_died(message["status"])))
+
+    # -- what runners say (Listener) -----------------------------------------------------------------------------------
+
+    def said_hello(self, link: RunnerLink, hello: dict[str, Any]) -> None:
+        link.pid, link.job = hello["pid"], hello["job"]
+        self._hellos[link.name] = hello
+        self._later(self._resume(link))
+
+    def sent_records(self, link: RunnerLink, offset: int, data: bytes) -> None:
+        if offset + len(data) <= link.received:
+            return
+        if offset > link.received:
+            log.error("runner %s: records from %d, expected %d", link.name, offset, link.received)
+            link.close()  # its spool has the hole; connecting anew reads it
+            return
+        self._arrived.append(Arrived(link.name, link.received, data[link.received - offset :]))
+        link.received = offset + len(data)
+        self._caught_up(link)
+        self._wake.set()
+
+    def log_grew(self, job: str) -> None:
+        self._on_grew(job)
+
+    def hung_up(self, link: RunnerLink) -> None:
+        if self.links.get(link.name) is link:
+            del self.links[link.name]
+            self._hellos.pop(link.name, None)
+            self._later(self._after_hang_up(link.name))
+
+    async def _resume(self, link: RunnerLink) -> None:
+        link.resume(max(link.received, await self._ledger.cursor(link.name)))
+        self._caught_up(link)
+
+    def _caught_up(self, link: RunnerLink) -> None:
+        hello = self._hellos.get(link.name)
+        if hello and link.received >= hello["spool"]:
+            del self._hellos[link.name]
+            self._attached.append(Attached(link.name, hello["job"], hello["epoch"] or 0))
+            link.ready = True
+            self._wake.set()
+
+    async def _after_hang_up(self, name: str) -> None:
+        """A runner that closed its socket is dying or wants a new connection; one of this supervisor's is told of by its death."""
+        await asyncio.sleep(0.05)
+        if files.is_locked(self._path("runners", f"{name}.lock")):
+            self._connect(name)
+        elif name not in self._children:
+            await self._bury(name, "its runner died")
+
+    # -- connecting and burying ----------------------------------------------------------------------------------------
+
+    def _connect(self, name: str) -> None:
+        if name not in self.links:
+            self._later(self._keep_connecting(name))
+
+    async def _keep_connecting(self, name: str) -> None:
+        deadline = asyncio.get_running_loop().time() + CONNECT_LIMIT_S
+        while name not in self.links and asyncio.get_running_loop().time() < deadline:
+            with contextlib.suppress(OSError):
+                link = await RunnerLink.open(name, self._path("runners", f"{name}.sock"), self)
+                self.links[name] = link
+                return
+            await asyncio.sleep(0.005)
+
+    def _later(self, work: Any) -> None:
+        task = asyncio.ensure_future(work)
+        self._connecting.add(task)
+        task.add_done_callback(self._connecting.discard)
+
+    async def _bury(self, name: str, reason: str) -> None:
+        """Take the rest of a dead runner's spool, then have its job judged."""
+        link = self.links.pop(name, None)
+        received = link.received if link and link.received else await self._ledger.cursor(name)
+        if link:
+            link.close()
+        with contextlib.suppress(FileNotFoundError), open(self._path("spool", name), "rb") as spool:
+            spool.seek(received)
+            data = spool.read()
+            if whole := data[: data.rfind(b"\n") + 1]:  # a torn last line was never written whole: it didn't happen
+                self._arrived.append(Arrived(name, received, whole))
+        self._gone.append(Gone(name, reason))
+        self._wake.set()
+
+    async def _forget(self, name: str) -> None:
+        for path in (self._path("spool", name), self._path("runners", f"{name}.sock"), self._path("runners", f"{name}.lock")):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
+        await self._ledger.forget(name)
+
+    def _path(self, *parts: str) -> str:
+        return os.path.join(self.home, *parts)
+
+
+def _how_it_died(status: int) -> str:
+    """The reason that a `lost` job bears. `status` is waitpid's."""
+    if os.WIFSIGNALED(status):
+        return f"its runner was killed by signal {os.WTERMSIG(status)}"
+    return f"its runner exited with status {os.WEXITSTATUS(status)}"

@@ -1,0 +1,75 @@
+"""What the builder asks of the store's side: one transaction a turn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from sparki_daemon.model.spec import JobSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """Bytes of a runner's spool, whole lines, from `offset` on."""
+
+    runner: str
+    offset: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """A runner that is dead; everything of its spool has arrived before, and `held` is what it said it had, if it said."""
+
+    runner: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """A runner that was met again: the job that it holds (uid, epoch), or none."""
+
+    runner: str
+    job: str | None
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """A job that is to be cancelled where it runs."""
+
+    runner: str
+    job: str
+    epoch: int
+    force: bool
+
+
+@dataclass(slots=True)
+class Turn:
+    """What one transaction decided; to be done once it has committed."""
+
+    cursors: dict[str, int] = field(default_factory=dict)  # runner → bytes of its spool that are in the journal
+    freed: set[str] = field(default_factory=set)  # runners whose job has ended
+    assign: list[tuple[str, JobSpec]] = field(default_factory=list)
+    stop: list[Stop] = field(default_factory=list)
+    waiting: int = 0  # jobs that wait for a runner
+    ended_runs: list[str] = field(default_factory=list)
+
+
+class Ledger(Protocol):
+    """The journal's side of a turn, which the engine brings."""
+
+    async def turn(self, arrived: list[Arrived], gone: list[Gone], attached: list[Attached], idle: list[str]) -> Turn:
+        """Take what arrived into the journal, judge the dead, and give idle runners queued jobs: all in one transaction.
+
+        Idle runners are those of `idle` and those whose job this very turn ends.
+        """
+        ...
+
+    async def cursor(self, runner: str) -> int:
+        """How many bytes of a runner's spool are in the journal."""
+        ...
+
+    async def forget(self, runner: str) -> None:
+        """Drop the cursor of a runner whose spool is gone."""
+        ...

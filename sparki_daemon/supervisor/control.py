@@ -1,0 +1,30 @@
+"""What the supervisor and the engine say to each other: JSON lines over an inherited socket pair.
+
+The engine asks `{"do": "spawn"}` (one more runner), `{"do": "stop"}` (end everything), `{"do": "restart"}` (start anew, keep the runners).
+The supervisor tells `{"runners": {name: pid}}` once an engine starts, then `{"born": name, "pid": pid}` and
+`{"died": name, "pid": pid, "status": wait status}`; the latter only after the runner's tree is gone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+
+def pack(message: dict[str, Any]) -> bytes:
+    """One message's line."""
+    return json.dumps(message, separators=(",", ":")).encode() + b"\n"
+
+
+class Lines:
+    """Bytes in, whole messages out."""
+
+    def __init__(self) -> None:
+        self._held = b""
+
+    def feed(self, data: bytes) -> Iterator[dict[str, Any]]:
+        """Each message that `data` completes. Raises ValueError for a line that is no JSON."""
+        *whole, self._held = (self._held + data).split(b"\n")
+        for line in whole:
+            yield json.loads(line)

@@ -1,0 +1,24 @@
+"""The mark that every process of a job carries in its environment, so that strays are known for ours."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+
+VARIABLE = "SPARKI_JOB"
+
+
+def home_digest(home: str) -> str:
+    """12 hexadecimal digits that stand for the state folder: two daemons never end each other's processes."""
+    return hashlib.blake2b(os.path.realpath(home).encode(errors="surrogateescape"), digest_size=6).hexdigest()
+
+
+def nonce(home: str, runner: str, job: str, epoch: int) -> str:
+    """The value of SPARKI_JOB for one attempt at a job by one runner."""
+    return f"{home_digest(home)}.{runner}.{job}.{epoch}"
+
+
+def runner_of(value: str, home: str) -> str | None:
+    """The runner that a nonce names; None where it is another state folder's, or no nonce."""
+    parts = value.split(".")
+    return parts[1] if len(parts) == 4 and parts[0] == home_digest(home) else None
