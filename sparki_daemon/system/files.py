@@ -1,0 +1,144 @@
+"""Files that appear whole, locks that die with their holder, folders that go whatever lies in them."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import stat
+
+
+def write_atomic(path: str, data: bytes, *, mode: int = 0o600, durable: bool = True) -> None:
+    """Put `data` at `path` so that a reader sees the old file or the new one, never a part.
+
+    `durable` brings data and name to the disk before returning. Raises OSError; then the old file is as it was.
+    """
+    temporary = f"{path}.{os.getpid()}.tmp"
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+    try:
+        try:
+            os.fchmod(fd, mode)  # the umask narrows what open was asked for
+            write_all(fd, data)
+            if durable:
+                os.fsync(fd)
+        finally:
+            os.close(fd)
+        os.rename(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+    if durable:
+        sync_folder(os.path.dirname(path) or ".")
+
+
+def write_all(fd: int, data: bytes) -> None:
+    """Write all of `data`, in as many calls as the system wants. Raises OSError when a part could not be written."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def sync_folder(path: str) -> None:
+    """Bring the names in a folder to the disk."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def try_lock(path: str, *, mode: int = 0o600) -> int | None:
+    """Take the exclusive lock that is the file at `path`; None: somebody holds it.
+
+    The file descriptor returned is the lock: it ends when the last copy of it is closed, so with its process at the latest.
+    A lock file that was unlinked or replaced between open and lock is opened anew. Raises OSError where the file can't be made.
+    """
+    while True:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, mode)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(fd)
+            return None
+        except BaseException:
+            os.close(fd)
+            raise
+        if _is_at(fd, path):
+            return fd
+        os.close(fd)
+
+
+def locked(path: str) -> bool:
+    """Does a living process hold the lock at `path`? A file that isn't there is held by nobody. Leaves the file as it is."""
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: two askers don't see each other as holders
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False
+
+
+def _is_at(fd: int, path: str) -> bool:
+    try:
+        there = os.stat(path)
+    except FileNotFoundError:
+        return False
+    mine = os.fstat(fd)
+    return (there.st_dev, there.st_ino) == (mine.st_dev, mine.st_ino)
+
+
+def remove_tree(path: str) -> list[str]:
+    """Remove a folder and all in it, also what was made unwritable; follows no link. Returns what could not be removed, as messages."""
+    left: list[str] = []
+    _empty(path, left)
+    try:
+        os.rmdir(path)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        left.append(f"{path}: {error.strerror}")
+    return left
+
+
+def _empty(path: str, left: list[str]) -> None:
+    try:
+        entries = _entries(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        left.append(f"{path}: {error.strerror}")
+        return
+    for entry in entries:
+        try:
+            if entry.is_dir(follow_symlinks=False):
+                left.extend(remove_tree(entry.path))
+            else:
+                _unlink(path, entry.path)
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            left.append(f"{entry.path}: {error.strerror}")
+
+
+def _entries(path: str) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(path) as found:
+            return list(found)
+    except PermissionError:  # a folder without its r or x bit: the owner may give it back
+        os.chmod(path, stat.S_IRWXU)
+        with os.scandir(path) as found:
+            return list(found)
+
+
+def _unlink(folder: str, path: str) -> None:
+    try:
+        os.unlink(path)
+    except PermissionError:  # a read-only folder, as Go's module cache makes them
+        os.chmod(folder, stat.S_IRWXU)
+        os.unlink(path)
