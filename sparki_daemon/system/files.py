@@ -69,7 +69,7 @@ def try_lock(path: str, *, mode: int = 0o600) -> int | None:
         os.close(fd)
 
 
-def locked(path: str) -> bool:
+def is_locked(path: str) -> bool:
     """Does a living process hold the lock at `path`? A file that isn't there is held by nobody. Leaves the file as it is."""
     try:
         fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import sys
 from collections.abc import Callable
@@ -14,23 +13,31 @@ _CLONE_NEWPID = 0x20000000
 _MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_REC, _MS_PRIVATE = 2, 4, 8, 0x4000, 0x40000
 
 
+_outside: list[int] = []  # what the innermost namespace's parent calls this process: its own /proc can't tell
+
+
+def outer_pid() -> int:
+    """The pid of this process as the one sees it that forked it; without a namespace that is its pid."""
+    return _outside[-1] if _outside and os.getpid() == 1 else os.getpid()
+
+
 def pid_namespaces_work() -> bool:
     """Can this process give its children PID namespaces? Tried, not guessed: hosts refuse for many reasons. Takes about 5 ms."""
     if sys.platform != "linux" or os.geteuid() != 0:
         return False
     try:
-        pid = fork_in_pid_namespace(lambda _outer: os._exit(0 if os.getpid() == 1 else 1))
+        pid = fork_in_pid_namespace(lambda: os._exit(0 if os.getpid() == 1 else 1))
     except OSError:
         return False
     return os.waitpid(pid, 0)[1] == 0
 
 
-def fork_in_pid_namespace(child: Callable[[int], None]) -> int:
-    """Fork a child that is pid 1 of a namespace of its own, with a /proc of its own, and runs `child(pid as seen outside)`.
+def fork_in_pid_namespace(child: Callable[[], None]) -> int:
+    """Fork a child that is pid 1 of a namespace of its own, with a /proc of its own, and runs `child`.
 
     Returns the child's pid as this process sees it; the child is an ordinary child of this process, and never returns from here:
     it exits with 0 after `child`, with 70 when that raised or the namespace could not be finished.
-    The caller must have one thread and be root. Raises OSError when the system refuses.
+    In the child `outer_pid` tells what it is called outside. The caller must have one thread and be root. Raises OSError when the system refuses.
     """
     libc = _libc()
     home = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
@@ -45,9 +52,9 @@ def fork_in_pid_namespace(child: Callable[[int], None]) -> int:
             code = 70
             try:
                 os.close(home)
-                outer = int(os.readlink("/proc/self"))  # this /proc is still the parent's
+                _outside.append(int(os.readlink("/proc/self")))  # this /proc is still the parent's
                 _own_proc(libc)
-                child(outer)
+                child()
                 code = 0
             except BaseException:
                 with contextlib.suppress(BaseException):
@@ -69,6 +76,8 @@ def _own_proc(libc: Any) -> None:
 
 
 def _libc() -> Any:
+    import ctypes  # noqa: PLC0415  # 3 ms, and only a supervisor comes here
+
     libc = ctypes.CDLL(None, use_errno=True)
     libc.mount.argtypes = [ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_ulong, ctypes.c_char_p]
     return libc
@@ -76,5 +85,7 @@ def _libc() -> Any:
 
 def _check(result: int, what: str) -> None:
     if result != 0:
+        import ctypes  # noqa: PLC0415  # as above
+
         number = ctypes.get_errno()
         raise OSError(number, f"{what}: {os.strerror(number)}")

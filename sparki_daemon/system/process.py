@@ -6,6 +6,25 @@ import os
 import sys
 from dataclasses import dataclass
 
+from sparki_daemon.system.namespace import fork_in_pid_namespace, outer_pid, pid_namespaces_work
+
+__all__ = [
+    "Identity",
+    "alive",
+    "become_subreaper",
+    "boot_id",
+    "children",
+    "descendants",
+    "fork_in_pid_namespace",
+    "identity",
+    "is_zombie",
+    "name_of",
+    "outer_pid",
+    "pid_namespaces_work",
+    "pss_bytes",
+    "start_time",
+]
+
 _PR_SET_CHILD_SUBREAPER = 36
 _STATE, _PARENT, _START = 0, 1, 19  # fields of /proc/<pid>/stat, counted after the name
 
@@ -30,10 +49,12 @@ def start_time(pid: int) -> int | None:
     return int(fields[_START]) if fields and fields[_STATE] not in "ZX" else None
 
 
-def identify(pid: int) -> Identity | None:
-    """Who `pid` is now. None: nobody."""
+def identity(pid: int) -> Identity:
+    """Who `pid` is now. Raises ProcessLookupError where nobody is."""
     start = start_time(pid)
-    return None if start is None else Identity(pid, start, boot_id())
+    if start is None:
+        raise ProcessLookupError(f"there is no process {pid}")
+    return Identity(pid, start, boot_id())
 
 
 def alive(who: Identity) -> bool:
