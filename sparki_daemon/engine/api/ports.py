@@ -1,0 +1,71 @@
+"""What the API asks of the engine: one Protocol, and the plain data that crosses it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from sparki_daemon.engine.feed import Feed
+from sparki_daemon.engine.log_watch import LogWatch
+from sparki_daemon.model.event import Event
+
+
+@dataclass(frozen=True, slots=True)
+class StepRange:
+    """Where a step's text lies in its job's log, in bytes."""
+
+    index: int  # from 0
+    name: str
+    start: int
+    end: int | None  # None while the step runs
+    started: str = ""  # RFC 3339, UTC
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobLog:
+    """Where the text of a job's present attempt is. `path` is what `store.logs.LogReader` takes."""
+
+    uid: str
+    key: str  # the job's id in its run
+    run: str
+    path: str
+    ended: bool  # the job is in a terminal state: no byte will follow
+    attempt: int = 1
+    steps: tuple[StepRange, ...] = ()  # those that began, in order
+    started: str = ""  # RFC 3339, UTC
+
+
+class EnginePort(Protocol):
+    """Everything that the API may ask. Answers are the JSON shapes of the public interface; failures are SparkiError.
+
+    `job_log` is asked once a job by each follower of a run: for active runs it should answer from memory.
+    """
+
+    feed: Feed
+    log_watch: LogWatch
+
+    async def start_runs(self, request: dict[str, Any], idempotency_key: str | None) -> dict[str, Any]: ...
+
+    async def list_runs(self, *, directory: str | None, limit: int, before: str | None) -> list[dict[str, Any]]: ...
+
+    async def show_run(self, run: str, *, directory: str | None) -> dict[str, Any]: ...
+
+    async def cancel_run(self, run: str, *, force: bool) -> dict[str, Any]: ...
+
+    async def retry_run(self, run: str, *, failed: bool, idempotency_key: str | None) -> dict[str, Any]: ...
+
+    async def daemon_status(self) -> dict[str, Any]: ...
+
+    async def stop_daemon(self, *, force: bool) -> None: ...
+
+    async def restart_daemon(self) -> None: ...
+
+    async def events_since(self, seq: int, *, stream: str | None, limit: int) -> list[Event]:
+        """Raises SparkiError `events_pruned`."""
+        ...
+
+    async def head(self) -> int: ...
+
+    async def job_log(self, uid: str) -> JobLog:
+        """Raises SparkiError `no_such_job`."""
+        ...
