@@ -1,0 +1,193 @@
+"""The engine as its callers see it: each route a method, each refusal a SparkiError, a dropped connection tried again."""
+
+# ruff: noqa: PLC0415  # what only errors and rare turns need is imported there: a short command pays for every import
+
+from __future__ import annotations
+
+import json
+import os
+import time
+
+from sparki_daemon.client import http, launch
+from sparki_daemon.client.http import Exchange, quoted
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import _socket
+    from collections.abc import Callable, Iterator
+    from typing import Any, TypeVar
+
+    Answer = TypeVar("Answer")
+
+    from sparki_daemon.client.paths import Paths
+    from sparki_daemon.model.problem import SparkiError
+
+RETRY_LIMIT_S = 10.0
+FRUITLESS_LIMIT = 50  # streams in a row that ended early and told nothing new
+START_RUN_LIMIT_S = 120.0  # a snapshot of a very large tree on a cold disk takes its time
+
+
+class Engine:
+    """A client of one state folder's engine. `on_found` is called once, with daemon.json, when a daemon was reached."""
+
+    def __init__(self, paths: Paths, *, may_start: bool = True, on_found: Callable[[Engine, dict[str, Any]], None] | None = None) -> None:
+        self.paths = paths
+        self.told: dict[str, Any] = {}  # the daemon.json of the last connection
+        self._may_start = may_start
+        self._on_found = on_found
+
+    # -- runs ------------------------------------------------------------------------------------------------------------
+
+    def start_runs(self, request: dict[str, Any]) -> dict[str, Any]:
+        """`POST /v1/runs`: {"runs": [{"run", "pipeline", "file"}], "since"}. Sent again with the same key, it starts nothing twice."""
+        return self._ask("POST", "/v1/runs", request, answer_limit_s=START_RUN_LIMIT_S)  # type: ignore[no-any-return]
+
+    def list_runs(self, directory: str | None, limit: int) -> list[dict[str, Any]]:
+        """The newest `limit` runs, of the repository at `directory` or of all."""
+        where = f"&directory={quoted(directory)}" if directory else ""
+        return self._ask("GET", f"/v1/runs?limit={limit}{where}")["runs"]  # type: ignore[no-any-return]
+
+    def show_run(self, run: str, directory: str | None) -> dict[str, Any]:
+        """A run with its jobs and steps; `run` is an id, a unique prefix of one, or `latest` of `directory`."""
+        where = f"?directory={quoted(directory)}" if directory else ""
+        return self._ask("GET", f"/v1/runs/{quoted_segment(run)}{where}")  # type: ignore[no-any-return]
+
+    def cancel_run(self, run: str, *, force: bool, limit_s: float = RETRY_LIMIT_S) -> dict[str, Any]:
+        """Ask for the end of a run. SparkiError `run_finished` when it has ended."""
+        return self._ask("POST", f"/v1/runs/{quoted_segment(run)}/cancel", {"force": force}, limit_s=limit_s)  # type: ignore[no-any-return]
+
+    def retry_run(self, run: str, *, failed: bool) -> dict[str, Any]:
+        """A new attempt at a run: {"run", "attempt", "since"}. SparkiError `run_active` while it runs."""
+        return self._ask("POST", f"/v1/runs/{quoted_segment(run)}/retry", {"failed": failed})  # type: ignore[no-any-return]
+
+    def excerpts(self, run: str) -> list[dict[str, Any]]:
+        """Why a run went red: at most 20 lines of each failed step."""
+        return self._ask("GET", f"/v1/runs/{quoted_segment(run)}/excerpts")["excerpts"]  # type: ignore[no-any-return]
+
+    def lines(self, run: str, job: str | None, *, follow: bool) -> Iterator[bytes]:
+        """The run's log as NDJSON lines. A dropped connection is taken up where it broke off."""
+        query = f"follow={'true' if follow else 'false'}" + (f"&job={quoted_segment(job)}" if job else "")
+        target = f"/v1/runs/{quoted_segment(run)}/lines?{query}"
+        done = 0
+        fruitless = 0
+        while True:
+            exchange = self.open(target)
+            before = done
+            try:
+                for number, line in enumerate(exchange.lines()):
+                    if number >= done:
+                        done += 1
+                        yield line
+                return
+            except OSError:  # the engine went: its successor tells the same lines again, and the first `done` are known
+                fruitless = fruitless + 1 if done == before else 0
+                if fruitless > FRUITLESS_LIMIT:
+                    raise launch.unreachable(self.paths, "the daemon hangs up in the middle of the log") from None
+            finally:
+                exchange.close()
+
+    # -- the daemon -------------------------------------------------------------------------------------------------------
+
+    def daemon_status(self) -> dict[str, Any]:
+        return self._ask("GET", "/v1/daemon")  # type: ignore[no-any-return]
+
+    def stop_daemon(self, *, force: bool) -> None:
+        """Ask the daemon to end. SparkiError `runs_active` when runs are active and `force` is not given."""
+        self._ask("POST", "/v1/daemon/stop", {"force": force})
+
+    def restart_daemon(self) -> None:
+        """Ask the daemon to execute itself anew; runs go on."""
+        self._ask("POST", "/v1/daemon/restart")
+
+    # -- the wire ---------------------------------------------------------------------------------------------------------
+
+    def open(self, target: str, *, limit_s: float = RETRY_LIMIT_S) -> Exchange:
+        """A stream that answers GET `target`, its head read; it waits for ever for what comes. Raises SparkiError."""
+
+        def talk(sock: _socket.socket) -> tuple[Exchange, bytes]:
+            exchange = http.exchange(sock, "GET", target)
+            return exchange, exchange.read() if exchange.status >= 400 else b""
+
+        exchange, refused = self._reach(talk, limit_s, RETRY_LIMIT_S)
+        if exchange.status >= 400:
+            raise refusal(refused, exchange.status)
+        exchange.wait_at_most(None)
+        return exchange
+
+    def _ask(
+        self, method: str, target: str, data: object = None, *, limit_s: float = RETRY_LIMIT_S, answer_limit_s: float = RETRY_LIMIT_S
+    ) -> Any:
+        """The JSON that answers. Raises SparkiError: what the engine says, or `daemon_unreachable`."""
+        body = b"" if data is None else json.dumps(data).encode()
+        headers: tuple[str, ...] = ()
+        if method == "POST":
+            # one key for all tries: an answer that got lost does not make a second run
+            headers = (f"Idempotency-Key: {os.urandom(16).hex()}",)
+
+        def talk(sock: _socket.socket) -> tuple[int, bytes]:
+            exchange = http.exchange(sock, method, target, body, headers)
+            return exchange.status, exchange.read()
+
+        status, answer = self._reach(talk, limit_s, answer_limit_s)
+        if status >= 400:
+            raise refusal(answer, status)
+        try:
+            return json.loads(answer) if answer else None
+        except ValueError:
+            raise launch.unreachable(self.paths, "the daemon's answer is no JSON") from None
+
+    def _reach(self, talk: Callable[[_socket.socket], Answer], limit_s: float, answer_limit_s: float) -> Answer:
+        """What `talk` makes of a connection; when the engine goes meanwhile, again with the next one, for at most `limit_s`."""
+        deadline = 0.0
+        while True:
+            sock = self._connection()
+            sock.settimeout(answer_limit_s)
+            try:
+                return talk(sock)
+            except TimeoutError:
+                raise launch.unreachable(self.paths, f"the daemon did not answer within {answer_limit_s:.0f} s") from None
+            except OSError as error:
+                now = time.monotonic()
+                deadline = deadline or now + limit_s
+                if now > deadline:
+                    raise launch.unreachable(self.paths, f"the daemon hangs up before it has answered ({error})") from None
+                time.sleep(0.02)
+
+    def _connection(self) -> _socket.socket:
+        found = launch.ensure(self.paths) if self._may_start else launch.connect(self.paths)
+        if found is None:
+            from sparki_daemon.model.problem import ExitCode, Problem, SparkiError
+
+            problem = Problem(code="daemon_not_running", message="the daemon is not running", hint="sparki daemon start")
+            raise SparkiError(problem, exit_code=ExitCode.UNREACHABLE)
+        sock, told = found
+        if not self.told:
+            self.told = told
+            if self._on_found:
+                self._on_found(self, told)
+        return sock
+
+
+def quoted_segment(text: str) -> str:
+    """`text` as one segment of a path, or one value of a query: a `/` in it is quoted too."""
+    return quoted(text).replace("/", "%2F")
+
+
+def refusal(body: bytes, status: int) -> SparkiError:
+    """The SparkiError that a problem document tells of. Source: RFC 9457; `problems` and `exit_code` are ours."""
+    from sparki_daemon.model.problem import ExitCode, Problem, SparkiError, problem_from_json
+
+    try:
+        document = json.loads(body)
+        problems = [problem_from_json(item) for item in document.get("problems", ())]
+        if not problems:
+            message = str(document.get("detail") or document.get("title") or f"the daemon answered {status}")
+            problems = [Problem(code=str(document.get("code", "daemon_error")), message=message)]
+        exit_code = ExitCode(document.get("exit_code", _exit_code(status)))
+    except (ValueError, TypeError, AttributeError):
+        return SparkiError(Problem(code="daemon_error", message=f"the daemon answered {status}"), exit_code=ExitCode(_exit_code(status)))
+    return SparkiError(*problems, exit_code=exit_code)
+
+
+def _exit_code(status: int) -> int:
+    return {400: 2, 403: 4, 404: 5, 409: 2, 422: 2}.get(status, 1 if status < 503 else 3)
