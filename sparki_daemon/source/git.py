@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -103,21 +104,25 @@ def run(args: Sequence[str], *, cwd: str, env: Mapping[str, str] | None = None, 
     return start(args, cwd=cwd, env=env, has_input=stdin is not None).finish(stdin)
 
 
+_FREE = "free some space; `sparki prune` removes what Sparki keeps"
+_ELSEWHERE = "choose a folder that can be written with SPARKI_HOME"
+_FETCH = "fetch all content of this partial clone, for example with `git fetch --refetch --no-filter`"
 # What git says → (code, hint). First match wins.
 _TOLD = (
     ("dubious ownership", "unsafe_repository", "if you trust it: git config --global --add safe.directory PATH"),
-    ("No space left on device", "disk_full", "free some space; `sparki prune` removes what Sparki keeps"),
-    ("Disk quota exceeded", "disk_full", "free some space; `sparki prune` removes what Sparki keeps"),
-    ("Read-only file system", "cannot_write", "choose a folder that can be written with SPARKI_HOME"),
-    ("insufficient permission for adding an object", "cannot_write", "choose a folder that can be written with SPARKI_HOME"),
-    ("unable to create temporary file", "cannot_write", "choose a folder that can be written with SPARKI_HOME"),
-    ("unable to read sha1 file", "missing_object", "fetch the whole history and content of this partial clone, for example with git fetch --refetch"),
-    ("unable to read tree", "missing_object", "fetch the whole history and content of this partial clone, for example with git fetch --refetch"),
-    ("invalid object", "missing_object", "fetch the whole history and content of this partial clone, for example with git fetch --refetch"),
-    ("could not fetch", "missing_object", "fetch the whole history and content of this partial clone, for example with git fetch --refetch"),
+    ("No space left on device", "disk_full", _FREE),
+    ("Disk quota exceeded", "disk_full", _FREE),
+    ("Read-only file system", "cannot_write", _ELSEWHERE),
+    ("insufficient permission for adding an object", "cannot_write", _ELSEWHERE),
+    ("unable to create temporary file", "cannot_write", _ELSEWHERE),
+    ("unable to read sha1 file", "missing_object", _FETCH),
+    ("unable to read tree", "missing_object", _FETCH),
+    ("invalid object", "missing_object", _FETCH),
+    ("bad object", "missing_object", _FETCH),
+    ("could not fetch", "missing_object", _FETCH),
     ("Permission denied", "unreadable_file", "make the file readable, or name it in .gitignore"),
     ("not a git repository", "no_repository", "run it inside a git repository, or start one with `git init`"),
-)  # fmt: skip
+)
 
 
 def problem_of(result: Result) -> Problem:
@@ -132,11 +137,11 @@ def problem_of(result: Result) -> Problem:
 
 def os_problem(error: OSError, doing: str) -> SparkiError:
     """An OSError met while writing a folder of ours, as `disk_full` or `cannot_write`."""
-    import errno
-
     full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-    hint = _TOLD[1][2] if full else _TOLD[3][2]
-    return SparkiError(Problem(code="disk_full" if full else "cannot_write", message=f"{doing}: {error.strerror} ({error.filename})", hint=hint))
+    hint = _FREE if full else _ELSEWHERE
+    return SparkiError(
+        Problem(code="disk_full" if full else "cannot_write", message=f"{doing}: {error.strerror} ({error.filename})", hint=hint)
+    )
 
 
 def in_list(path: str) -> str:

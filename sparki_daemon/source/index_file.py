@@ -16,7 +16,7 @@ def extension(index: bytes, signature: bytes, id_bytes: int) -> bytes | None:
     Entries have no end mark, so a candidate counts only if the extensions that follow it reach exactly to the checksum.
     """
     end = len(index) - id_bytes
-    at = index.rfind(signature, 0, end)
+    at = index.rfind(signature, 0, max(end, 0))
     while at >= 0:
         if _chain_reaches(index, at, end):
             (size,) = struct.unpack_from(">I", index, at + 4)
@@ -30,18 +30,6 @@ def _chain_reaches(index: bytes, at: int, end: int) -> bool:
         (size,) = struct.unpack_from(">I", index, at + 4)
         at += 8 + size
     return at == end
-
-
-def cached_tree(index: bytes, id_bytes: int) -> str | None:
-    """The tree id that the index stands for, where git has noted it; None after any staged change since (or with unmerged entries)."""
-    tree = extension(index, b"TREE", id_bytes)
-    if not tree or tree[0] != 0:  # the first record is the root: its path is empty
-        return None
-    line_end = tree.find(b"\n")
-    count = tree[1:line_end].split(b" ")[0]
-    if line_end < 0 or count.startswith(b"-"):
-        return None
-    return tree[line_end + 1 : line_end + 1 + id_bytes].hex()
 
 
 def shared_index(index: bytes, id_bytes: int) -> str | None:
@@ -62,7 +50,6 @@ def may_hold_gitlinks(index: bytes) -> bool:
     return False
 
 
-def may_need_objects(index: bytes, id_bytes: int) -> bool:
-    """Whether git must read objects to compare files with this index: attributes that convert line ends, or a sparse index."""
-    # Version 4 cuts prefixes that names share, never the end of a name.
-    return b"attributes\0" in index or extension(index, b"sdir", id_bytes) is not None
+def may_hold_attributes(index: bytes) -> bool:
+    """Whether a .gitattributes may be among the entries."""
+    return b"attributes\0" in index  # version 4 cuts prefixes that names share, never the end of a name

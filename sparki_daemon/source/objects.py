@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from sparki_daemon.source import git
 
 ID_BYTES = {"sha1": 20, "sha256": 32}
+_AT_ONCE_BYTES = 8 << 20
 _AUTHOR = "Sparki <sparki@localhost>"
 _DATE_OF_FIRST = "946684800 +0000"  # 2000-01-01, where there is no commit to take a date from
 
@@ -31,6 +32,58 @@ def write_loose(folder: str, kind: str, body: bytes, object_format: str) -> str:
     except OSError as error:
         raise git.os_problem(error, "the snapshot can't be kept") from error
     return name
+
+
+class Changing(Exception):  # noqa: N818 - a signal between two functions of this package, no error for a user
+    """A file grew or shrank while it was read."""
+
+
+def write_blob(folder: str, descriptor: int, object_format: str) -> str:
+    """Write the content of an open file, byte for byte, into the object folder `folder` and return its id; memory stays small.
+
+    Raises Changing, SparkiError `disk_full`, `cannot_write`; OSError comes from reading.
+    """
+    size = os.fstat(descriptor).st_size
+    if size <= _AT_ONCE_BYTES:
+        body = _read_exactly(descriptor, size)
+        if os.read(descriptor, 1):
+            raise Changing
+        return write_loose(folder, "blob", body, object_format)
+    return _write_large(folder, descriptor, size, object_format)
+
+
+def _write_large(folder: str, descriptor: int, size: int, object_format: str) -> str:
+    header = f"blob {size}\0".encode()
+    digest, packer = hashlib.new(object_format, header), zlib.compressobj(1)
+    partial = os.path.join(folder, f"large-{os.getpid()}-{descriptor}.tmp")
+    try:
+        with open(partial, "wb") as file:
+            file.write(packer.compress(header))
+            left = size
+            while left:
+                chunk = _read_exactly(descriptor, min(left, _AT_ONCE_BYTES))
+                digest.update(chunk)
+                file.write(packer.compress(chunk))
+                left -= len(chunk)
+            file.write(packer.flush())
+        name = digest.hexdigest()
+        os.chmod(partial, 0o444)
+        os.makedirs(os.path.join(folder, name[:2]), exist_ok=True)
+        os.replace(partial, os.path.join(folder, name[:2], name[2:]))
+    except OSError as error:
+        raise git.os_problem(error, "the snapshot can't be kept") from error
+    return name
+
+
+def _read_exactly(descriptor: int, size: int) -> bytes:
+    parts = []
+    while size:
+        part = os.read(descriptor, size)
+        if not part:
+            raise Changing
+        parts.append(part)
+        size -= len(part)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def read_loose(folders: Iterable[str], name: str) -> bytes | None:

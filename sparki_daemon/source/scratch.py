@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 from types import TracebackType
+from typing import Self
 
 from sparki_daemon.source import git
-from sparki_daemon.source.index_file import may_need_objects, shared_index
+from sparki_daemon.source.index_file import may_hold_attributes, shared_index
 from sparki_daemon.source.objects import ID_BYTES
 from sparki_daemon.source.repository import Repository
 
@@ -23,7 +25,7 @@ _numbers = itertools.count()
 
 
 class Scratch:
-    """A git folder with a copy of the user's index, for one snapshot. A context manager: the folder is gone afterwards.
+    """A git folder with a copy of the user's index, for one snapshot. A context manager: the folder is gone afterwards, and `objects_dir` if it is empty.
 
     It lies in `objects_dir`, which is made if missing; what git adds is written there. Raises SparkiError `disk_full`, `cannot_write`.
     """
@@ -35,18 +37,18 @@ class Scratch:
         self.index = os.path.join(self.folder, "index")
         self.original = b""  # the user's index; empty: there is none
 
-    def __enter__(self) -> Scratch:
+    def __enter__(self) -> Self:
         try:
             os.makedirs(self.folder)
             for name in ("refs", "info"):
                 os.mkdir(os.path.join(self.folder, name))
-            self._write("HEAD", b"ref: refs/heads/scratch\n")
+            self._write("HEAD", (self._repository.head or "ref: refs/heads/none").encode() + b"\n")
             self._write("config", self._config().encode("utf-8", "surrogateescape"))
             info = os.path.join(self._repository.common_dir, "info")
             self._write("info/attributes", _read(os.path.join(info, "attributes")) + _NO_FILTERS)
             self._copy(os.path.join(info, "exclude"), "info/exclude")
             self._copy(os.path.join(self._repository.git_dir, "info", "sparse-checkout"), "info/sparse-checkout")
-            self.copy_index()
+            self._copy_index()
         except OSError as error:
             _remove(self.folder)
             raise git.os_problem(error, "the snapshot can't be kept") from error
@@ -54,8 +56,10 @@ class Scratch:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         _remove(self.folder)
+        with contextlib.suppress(OSError):  # with an object in it, it stays
+            os.rmdir(self._objects_dir)
 
-    def copy_index(self) -> None:
+    def _copy_index(self) -> None:
         """Bring the user's index as it is now, with its time: git compares it with the files' to find what may have changed unseen."""
         path = os.path.join(self._repository.git_dir, "index")
         try:
@@ -70,16 +74,10 @@ class Scratch:
         if shared:
             self._copy(os.path.join(self._repository.git_dir, f"sharedindex.{shared}"), f"sharedindex.{shared}")
 
-    def staged_index(self) -> bytes:
-        """The copy as git has left it; empty: there is nothing in it."""
-        return _read(self.index)
-
-    def env(self, *, with_objects: bool | None = None) -> dict[str, str]:
-        """What points git here. The user's objects are in sight only where git needs them (None: as the index tells):
-        else git would freshen the times of those that it is asked to write again.
+    def env(self, *, with_objects: bool) -> dict[str, str]:
+        """What points git here. `with_objects`: the user's objects are in sight. Where git writes they must not be: it would
+        freshen the times of those that it is asked to write again.
         """
-        if with_objects is None:
-            with_objects = self._attributes_count()
         env = {
             **git.ISOLATED,
             "GIT_DIR": self.folder,
@@ -89,18 +87,26 @@ class Scratch:
         }
         return {**env, "GIT_ALTERNATE_OBJECT_DIRECTORIES": git.in_list(self._repository.objects)} if with_objects else env
 
-    def _attributes_count(self) -> bool:
+    def attributes_count(self) -> bool:
+        """Whether git may convert content between the files and the tree here."""
         config = self._repository.config
         return (
             config.get("core.autocrlf", "false") != "false"
             or "core.attributesfile" in config
-            or may_need_objects(self.original, ID_BYTES[self._repository.object_format])
+            or may_hold_attributes(self.original)
             or os.path.exists(os.path.join(self._repository.root, ".gitattributes"))
             or os.path.exists(os.path.join(self._repository.common_dir, "info", "attributes"))
+            or os.path.exists(_user_attributes())
         )
 
     def _config(self) -> str:
-        lines = ["[core]", "repositoryformatversion = 1", "bare = false", "[extensions]", f"objectFormat = {self._repository.object_format}"]
+        lines = [
+            "[core]",
+            "repositoryformatversion = 1",
+            "bare = false",
+            "[extensions]",
+            f"objectFormat = {self._repository.object_format}",
+        ]
         for key in _COPIED:
             if key in self._repository.config:
                 section, _, name = key.partition(".")
@@ -115,6 +121,12 @@ class Scratch:
         data = _read(source)
         if data:
             self._write(name, data)
+
+
+def _user_attributes() -> str:
+    """Where git looks when core.attributesFile isn't set."""
+    config = os.environ.get("XDG_CONFIG_HOME") or os.path.join(os.environ.get("HOME", "/"), ".config")
+    return os.path.join(config, "git", "attributes")
 
 
 def _read(path: str) -> bytes:

@@ -9,8 +9,10 @@ from typing import Any
 
 from sparki_daemon.model.problem import ExitCode, Problem, SparkiError, problem_from_json
 from sparki_daemon.source import git
-from sparki_daemon.source.index_file import cached_tree, may_hold_gitlinks
-from sparki_daemon.source.objects import ID_BYTES, read_commit, write_commit
+from sparki_daemon.source.changes import STATUS, parse
+from sparki_daemon.source.content import GONE, Entry, store
+from sparki_daemon.source.index_file import may_hold_gitlinks
+from sparki_daemon.source.objects import read_commit, write_commit
 from sparki_daemon.source.repository import Repository, find
 from sparki_daemon.source.scratch import Scratch
 
@@ -31,6 +33,7 @@ class Snapshot:
     objects: str | None  # our object folder; None: the repository has all of it
     alternates: tuple[str, ...]  # the repository's object folders
     submodules: tuple[Submodule, ...] = ()
+    raw: tuple[str, ...] = ()  # files whose content a checkout must not convert, whatever the attributes say
     notes: tuple[Problem, ...] = ()  # what was left out
 
     def to_json(self) -> dict[str, Any]:
@@ -45,6 +48,7 @@ class Snapshot:
             "objects": self.objects,
             "alternates": list(self.alternates),
             "submodules": [{"path": module.path, "snapshot": module.snapshot.to_json()} for module in self.submodules],
+            "raw": list(self.raw),
             "notes": [note.to_json() for note in self.notes],
         }
 
@@ -67,45 +71,71 @@ def from_json(data: Mapping[str, Any]) -> Snapshot:
         **{key: data[key] for key in ("tree", "commit", "head", "dirty", "git_dir", "object_format", "objects")},
         alternates=tuple(data["alternates"]),
         submodules=tuple(Submodule(path=module["path"], snapshot=from_json(module["snapshot"])) for module in data["submodules"]),
+        raw=tuple(data["raw"]),
         notes=tuple(problem_from_json(note) for note in data["notes"]),
     )
 
 
 def take(repository: Repository, objects_dir: str) -> Snapshot:
-    """The working tree as it lies on disk: uncommitted, and untracked but not ignored files too, submodules with a snapshot each.
+    """The working tree as it is now: uncommitted, and untracked but not ignored files too, submodules with a snapshot each.
 
     New objects go into `objects_dir`, which is made for it and vanishes again if it isn't needed. The repository is only read.
-    No filter runs: a changed file under one (LFS) is taken with its content. Line ends and encodings that the attributes declare
-    are converted as a commit would.
-    Raises SparkiError: `unmerged_files`, `missing_object` (of a partial clone), `disk_full`, `cannot_write`, `unreadable_file`, `git_failed`.
+    No filter runs: what git calls changed is taken byte for byte as it lies on disk, the rest as it was committed.
+    Raises SparkiError: `unmerged_files`, `missing_object` (of a partial clone), `unreadable_file`, `disk_full`, `cannot_write`,
+    `git_failed`.
     """
     objects_dir = os.path.abspath(objects_dir)
-    id_bytes = ID_BYTES[repository.object_format]
     with Scratch(repository, objects_dir) as scratch:
-        staged = _staged(scratch, repository, id_bytes)
-        modules, notes = _take_submodules(repository, staged, objects_dir)
-        kept_out = [path for path in staged if os.path.lexists(os.path.join(repository.root, path))]
-        notes += _add_all(scratch, repository, kept_out)
-        _record(scratch, repository, modules, staged)
-        tree = cached_tree(scratch.staged_index(), id_bytes)
-        if tree is None:
-            written = git.run(["write-tree", "--missing-ok"], cwd=repository.root, env=scratch.env(with_objects=False))
-            tree = written.checked().decode().strip()
-        if repository.is_partial:
-            _refuse_missing(scratch, repository, tree)
-    return _snapshot(repository, tree, objects_dir, modules, notes)
+        taken = _take(scratch, repository, objects_dir)
+    return _snapshot(repository, taken, objects_dir)
 
 
-def _snapshot(repository: Repository, tree: str, objects_dir: str, modules: Sequence[Submodule], notes: Sequence[Problem]) -> Snapshot:
-    dirty = tree != repository.tree
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    tree: str
+    modules: tuple[Submodule, ...] = ()
+    raw: tuple[str, ...] = ()
+    notes: tuple[Problem, ...] = ()
+
+
+def _take(scratch: Scratch, repository: Repository, objects_dir: str) -> _Taken:
+    root = repository.root
+    if not scratch.original and repository.head:  # no index: one without file times makes git compare contents
+        git.run(["read-tree", repository.head], cwd=root, env=scratch.env(with_objects=True)).checked()
+    staged = _gitlinks(scratch, root)
+    changes = parse(git.run(STATUS, cwd=root, env=scratch.env(with_objects=True)).checked())
+    if changes.unmerged:
+        raise SparkiError(_unmerged(changes.unmerged))
+    modules, notes = _take_submodules(repository, staged, objects_dir)
+    notes += [_embedded(path) for path in changes.embedded]
+    file_mode = repository.config.get("core.filemode", "true") != "false"
+    attributes = bool(changes.files) and scratch.attributes_count()
+    stored = store(root, changes.files, objects_dir, object_format=repository.object_format, attributes=attributes, file_mode=file_mode)
+    entries = [*_moved(root, staged, modules), *stored.entries]
+    tree = repository.tree
+    if tree is None or entries or staged or changes.staged:
+        tree = _write_tree(scratch, root, entries)
+    if repository.is_partial:
+        _refuse_missing(scratch, root, tree)
+    return _Taken(tree, tuple(modules), stored.raw, tuple(notes))
+
+
+def _write_tree(scratch: Scratch, root: str, entries: Sequence[Entry]) -> str:
+    env = scratch.env(with_objects=False)
+    if entries:
+        lines = "".join(f"{entry.mode} {entry.blob}\t{entry.path}\0" for entry in entries)
+        git.run(["update-index", "-z", "--index-info"], cwd=root, env=env, stdin=os.fsencode(lines)).checked()
+    return git.run(["write-tree", "--missing-ok"], cwd=root, env=env).checked().decode().strip()
+
+
+def _snapshot(repository: Repository, taken: _Taken, objects_dir: str) -> Snapshot:
+    dirty = taken.tree != repository.tree
     commit = repository.head
     if dirty or commit is None:
         body = read_commit(repository.common_dir, repository.objects, repository.head) if repository.head else b""
-        commit = write_commit(objects_dir, tree, repository.head, body, repository.object_format)
-    else:
-        _remove_if_empty(objects_dir)
+        commit = write_commit(objects_dir, taken.tree, repository.head, body, repository.object_format)
     return Snapshot(
-        tree=tree,
+        tree=taken.tree,
         commit=commit,
         head=repository.head,
         dirty=dirty,
@@ -113,36 +143,19 @@ def _snapshot(repository: Repository, tree: str, objects_dir: str, modules: Sequ
         object_format=repository.object_format,
         objects=objects_dir if dirty else None,
         alternates=(repository.objects,),
-        submodules=tuple(modules),
-        notes=tuple(notes),
+        submodules=taken.modules,
+        raw=taken.raw,
+        notes=taken.notes,
     )
 
 
-def _remove_if_empty(folder: str) -> None:
-    try:
-        os.rmdir(folder)
-    except OSError:  # a submodule's objects are in it, or blobs that turned out to be no news: its owner removes it
-        return
-
-
-def _staged(scratch: Scratch, repository: Repository, id_bytes: int) -> dict[str, str]:
-    """Every submodule of the index: path → commit. Raises SparkiError `unmerged_files`."""
-    gitlinks = may_hold_gitlinks(scratch.original)
-    if not scratch.original or (not gitlinks and cached_tree(scratch.original, id_bytes)):
-        return {}  # git notes no tree while entries are unmerged
-    listed = git.run(["ls-files", "-s" if gitlinks else "-u", "-z"], cwd=repository.root, env=scratch.env()).checked()
-    modules: dict[str, str] = {}
-    unmerged: dict[str, None] = {}
-    for entry in os.fsdecode(listed).split("\0")[:-1]:
-        about, _, path = entry.partition("\t")
-        mode, name, stage = about.split(" ")
-        if stage != "0":
-            unmerged[path] = None
-        elif mode == _GITLINK:
-            modules[path] = name
-    if unmerged:
-        raise SparkiError(_unmerged(list(unmerged)))
-    return modules
+def _gitlinks(scratch: Scratch, root: str) -> dict[str, str]:
+    """Every submodule of the index: path → commit."""
+    if not scratch.original or not may_hold_gitlinks(scratch.original):
+        return {}
+    listed = git.run(["ls-files", "--stage", "-z"], cwd=root, env=scratch.env(with_objects=True)).checked()
+    entries = (entry.partition("\t") for entry in os.fsdecode(listed).split("\0"))
+    return {path: about.split(" ")[1] for about, _, path in entries if about.startswith(_GITLINK)}
 
 
 def _unmerged(paths: Sequence[str]) -> Problem:
@@ -169,42 +182,21 @@ def _take_submodules(repository: Repository, staged: Mapping[str, str], objects_
     return modules, notes
 
 
-def _add_all(scratch: Scratch, repository: Repository, kept_out: Sequence[str]) -> list[Problem]:
-    """Stage the whole working tree in the scratch index, without the paths `kept_out`; returns what else was left out."""
-    added = _add(scratch, repository, kept_out)
-    if "does not have a commit checked out" not in added.err and "adding embedded git repository" not in added.err:
-        added.checked()
-        return []
-    scratch.copy_index()
-    listed = git.run(["ls-files", "-z", "--others", "--exclude-standard"], cwd=repository.root, env=scratch.env()).checked()
-    embedded = [path[:-1] for path in os.fsdecode(listed).split("\0") if path.endswith("/")]
-    _add(scratch, repository, [*kept_out, *embedded]).checked()
-    hint = "add it as a submodule, or name it in .gitignore"
-    return [
-        Problem(code="embedded_repository", message=f"{path} is a git repository of its own, and no submodule: left out", hint=hint)
-        for path in embedded
-    ]
+def _embedded(path: str) -> Problem:
+    message = f"{path} is a git repository of its own, and no submodule: left out"
+    return Problem(code="embedded_repository", message=message, hint="add it as a submodule, or name it in .gitignore")
 
 
-def _add(scratch: Scratch, repository: Repository, kept_out: Sequence[str]) -> git.Result:
-    # --sparse: what lies outside a sparse checkout's patterns and is there is part of the working tree too.
-    args = ["add", "--all", "--sparse", "--pathspec-from-file=-", "--pathspec-file-nul"]
-    pathspecs = [".", *(f":(exclude,top,literal){path}" for path in kept_out)]
-    return git.run(args, cwd=repository.root, env=scratch.env(), stdin=os.fsencode("\0".join(pathspecs) + "\0"))
+def _moved(root: str, staged: Mapping[str, str], modules: Sequence[Submodule]) -> list[Entry]:
+    """The index lines that let the tree name the commit of each submodule's snapshot, without the submodules that are gone."""
+    gone = [Entry(GONE, "0" * len(name), path) for path, name in staged.items() if not os.path.lexists(os.path.join(root, path))]
+    moved = (module for module in modules if module.snapshot.commit != staged[module.path])
+    return [*gone, *(Entry(_GITLINK, module.snapshot.commit, module.path) for module in moved)]
 
 
-def _record(scratch: Scratch, repository: Repository, modules: Sequence[Submodule], staged: Mapping[str, str]) -> None:
-    """Let the tree name the commit of each submodule's snapshot."""
-    moved = [module for module in modules if module.snapshot.commit != staged[module.path]]
-    if moved:
-        lines = "".join(f"{_GITLINK} {module.snapshot.commit}\t{module.path}\0" for module in moved)
-        args = ["update-index", "-z", "--index-info"]
-        git.run(args, cwd=repository.root, env=scratch.env(with_objects=False), stdin=os.fsencode(lines)).checked()
-
-
-def _refuse_missing(scratch: Scratch, repository: Repository, tree: str) -> None:
+def _refuse_missing(scratch: Scratch, root: str, tree: str) -> None:
     args = ["rev-list", "--objects", "--missing=print", "--no-object-names", tree]
-    listed = git.run(args, cwd=repository.root, env=scratch.env(with_objects=True)).checked().decode()
+    listed = git.run(args, cwd=root, env=scratch.env(with_objects=True)).checked().decode()
     missing = [line for line in listed.splitlines() if line.startswith("?")]
     if missing:
         message = f"{len(missing)} objects of this source were never fetched: the repository is a partial clone"
@@ -226,4 +218,20 @@ def at_revision(repository: Repository, rev: str, objects_dir: str) -> Snapshot:
     name = commit.out.decode().strip()
     body = read_commit(repository.common_dir, repository.objects, name)
     tree = body.partition(b"\n")[0].removeprefix(b"tree ").decode()
-    return _snapshot(replace(repository, head=name, tree=tree), tree, objects_dir, (), ())
+    modules, notes = _submodules_at(repository, tree, objects_dir)
+    return _snapshot(replace(repository, head=name, tree=tree), _Taken(tree, modules, (), notes), objects_dir)
+
+
+def _submodules_at(repository: Repository, tree: str, objects_dir: str) -> tuple[tuple[Submodule, ...], tuple[Problem, ...]]:
+    listed = git.run(["ls-tree", "-r", "-z", tree], cwd=repository.root, env={"GIT_DIR": repository.common_dir}).checked()
+    modules: list[Submodule] = []
+    notes: list[Problem] = []
+    for about, _, path in (entry.partition("\t") for entry in os.fsdecode(listed).split("\0")):
+        folder = os.path.join(repository.root, path)
+        if not about.startswith(_GITLINK) or not os.path.lexists(os.path.join(folder, ".git")):
+            continue
+        try:
+            modules.append(Submodule(path=path, snapshot=at_revision(find(folder), about.split(" ")[2], objects_dir)))
+        except SparkiError as error:
+            notes.append(replace(error.problems[0], message=f"submodule {path} is left empty: {error}"))
+    return tuple(modules), tuple(notes)
