@@ -42,9 +42,6 @@ class MappingNode:
                 return value
         return None
 
-    def keys(self) -> Iterator[ScalarNode]:
-        return (name for name, _ in self.pairs)
-
 
 Node = ScalarNode | SequenceNode | MappingNode
 

@@ -1,0 +1,20 @@
+"""Guess what a misspelt name was meant to be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """A hint that names the known word nearest to `word` ignoring case, or an empty string."""
+    import difflib  # noqa: PLC0415  only errors pay for it
+
+    by_lower = {name.lower(): name for name in sorted(known)}
+    near = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
+    return f"did you mean '{by_lower[near[0]]}'?" if near else ""
+
+
+def listed(words: Iterable[str], *, last: str = "or") -> str:
+    """`a`, `a or b`, `a, b or c`."""
+    *front, end = words
+    return f"{', '.join(front)} {last} {end}" if front else end
