@@ -33,8 +33,10 @@ _ISSUES = (
     "opened edited deleted transferred pinned unpinned closed reopened assigned unassigned labeled unlabeled locked unlocked milestoned "
     "demilestoned typed untyped"
 )
-_DISCUSSION = "created edited deleted transferred pinned unpinned labeled unlabeled locked unlocked category_changed answered unanswered "
-    "closed reopened"
+_DISCUSSION = (
+    "created edited deleted transferred pinned unpinned labeled unlabeled locked unlocked category_changed answered unanswered closed "
+    "reopened"
+)
 
 # An event's activity types, and its filters; none of either: it takes no settings.
 _EVENTS: dict[str, tuple[str, tuple[str, ...]]] = {
