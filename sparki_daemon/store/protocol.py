@@ -14,9 +14,11 @@ T = TypeVar("T")
 class Tx(Protocol):
     """One transaction. SQL is portable (ON CONFLICT, RETURNING, named `:parameters`, JSON as text).
 
-    On SQLite's writer the methods never suspend: the writer thread drives the caller's coroutine to its end by itself,
+    On SQLite the methods never suspend: a thread of the store drives the caller's coroutine to its end by itself,
     so `work` may await the transaction's own methods and nothing else.
     """
+
+    now: str  # when the work began, RFC 3339 in UTC with milliseconds: the time of its events, and of its rows
 
     async def one(self, sql: str, /, **params: Any) -> Row | None:
         """The first row, or None."""
