@@ -25,9 +25,10 @@ _numbers = itertools.count()
 
 
 class Scratch:
-    """A git folder with a copy of the user's index, for one snapshot. A context manager: the folder is gone afterwards, and `objects_dir` if it is empty.
+    """A git folder with a copy of the user's index, for one snapshot. A context manager.
 
-    It lies in `objects_dir`, which is made if missing; what git adds is written there. Raises SparkiError `disk_full`, `cannot_write`.
+    It lies in `objects_dir`, which is made if missing; new objects are written there. Both are gone afterwards, the latter if it is
+    empty. Raises SparkiError `disk_full`, `cannot_write`.
     """
 
     def __init__(self, repository: Repository, objects_dir: str) -> None:

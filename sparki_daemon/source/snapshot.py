@@ -28,6 +28,7 @@ class Snapshot:
     commit: str  # github.sha: `head`, or a commit of ours on top of it
     head: str | None  # the commit that is checked out; None: there is none yet
     dirty: bool  # the tree differs from head's
+    root: str  # the working tree that it was taken of
     git_dir: str  # the repository's common folder: its refs are there
     object_format: str
     objects: str | None  # our object folder; None: the repository has all of it
@@ -43,6 +44,7 @@ class Snapshot:
             "commit": self.commit,
             "head": self.head,
             "dirty": self.dirty,
+            "root": self.root,
             "git_dir": self.git_dir,
             "object_format": self.object_format,
             "objects": self.objects,
@@ -68,7 +70,7 @@ class Submodule:
 def from_json(data: Mapping[str, Any]) -> Snapshot:
     """The snapshot that `Snapshot.to_json` wrote."""
     return Snapshot(
-        **{key: data[key] for key in ("tree", "commit", "head", "dirty", "git_dir", "object_format", "objects")},
+        **{key: data[key] for key in ("tree", "commit", "head", "dirty", "root", "git_dir", "object_format", "objects")},
         alternates=tuple(data["alternates"]),
         submodules=tuple(Submodule(path=module["path"], snapshot=from_json(module["snapshot"])) for module in data["submodules"]),
         raw=tuple(data["raw"]),
@@ -139,6 +141,7 @@ def _snapshot(repository: Repository, taken: _Taken, objects_dir: str) -> Snapsh
         commit=commit,
         head=repository.head,
         dirty=dirty,
+        root=repository.root,
         git_dir=repository.common_dir,
         object_format=repository.object_format,
         objects=objects_dir if dirty else None,

@@ -1,0 +1,194 @@
+"""Fills a job's workspace: a real repository whose HEAD is the commit of a snapshot, with its files."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable
+from enum import Enum
+
+from sparki_daemon.model.problem import Problem, SparkiError
+from sparki_daemon.source import git
+from sparki_daemon.source.files import snapshot_env
+from sparki_daemon.source.snapshot import Snapshot, Submodule
+
+_ORIGIN = "refs/remotes/origin/"
+_HEADS = "refs/heads/"
+
+
+class Submodules(Enum):
+    """Which submodules a checkout brings; the others stay empty folders, as git leaves them."""
+
+    NONE = "none"
+    TOP = "top"
+    ALL = "all"
+
+
+def fill(
+    snapshot: Snapshot,
+    destination: str,
+    *,
+    branch: str | None = None,
+    origin: str | None = None,
+    remote: str = "origin",
+    submodules: Submodules = Submodules.NONE,
+    clean: bool = True,
+    sparse_patterns: str | None = None,
+) -> None:
+    """Make the folder `destination` a repository at `snapshot`: HEAD, index and files agree, and `git status` is clean.
+
+    `branch`: a full ref name under refs/heads/ that HEAD is on; None: detached. `origin`: the URL of the remote, without credentials.
+    `remote`: what the user's repository calls it. `clean`: whether files that were there before go. `sparse_patterns`: see `sparse`.
+    Objects are borrowed from the user's repository and our object folder, never linked: so the history is always whole, whatever
+    fetch depth is asked for. Tags and remote branches are the user's.
+    Raises SparkiError `missing_object`, `disk_full`, `cannot_write`, `git_failed`.
+    """
+    folder = os.path.join(destination, ".git")
+    try:
+        index = _make_room(destination, clean=clean)
+        _write_repository(snapshot, folder, branch, _config(snapshot, origin, submodules, sparse=sparse_patterns is not None))
+        _write(folder, "index", index)
+        _write(folder, "info/sparse-checkout", os.fsencode(sparse_patterns or ""))
+        asked = _ask_refs(snapshot, remote)
+        try:
+            _read_tree(snapshot, destination, folder)
+        finally:
+            refs = asked.finish()
+        _write(folder, "packed-refs", _packed_refs(refs.checked().decode("utf-8", "surrogateescape"), remote, branch, snapshot.commit))
+    except OSError as error:
+        raise git.os_problem(error, "the workspace can't be filled") from error
+    if submodules is not Submodules.NONE:
+        inner = submodules if submodules is Submodules.ALL else Submodules.NONE
+        for module in snapshot.submodules:
+            _fill_submodule(module, destination, inner)
+
+
+def _fill_submodule(module: Submodule, destination: str, inner: Submodules) -> None:
+    folder = os.path.join(destination, module.path)
+    if os.path.isdir(folder):  # a sparse checkout may have left it out
+        fill(module.snapshot, folder, submodules=inner)
+
+
+def _ask_refs(snapshot: Snapshot, remote: str) -> git.Running:
+    args = ["for-each-ref", "--format=%(objectname) %(refname)", "refs/tags", f"refs/remotes/{remote}", "refs/heads"]
+    return git.start(args, cwd=snapshot.git_dir, env=snapshot_env(snapshot))
+
+
+def _read_tree(snapshot: Snapshot, destination: str, folder: str) -> None:
+    """Index and files from the tree, by one process. The job's settings do not count yet: no filter, no hook."""
+    env = {**git.ISOLATED, "GIT_DIR": folder, "GIT_WORK_TREE": destination}
+    git.run(["read-tree", "--reset", "-u", snapshot.tree], cwd=destination, env=env).checked()
+
+
+def _make_room(destination: str, *, clean: bool) -> bytes:
+    """Make `destination` an empty folder, or, unless `clean`, one without a repository but with its files; returns the old index."""
+    os.makedirs(destination, exist_ok=True)
+    repository = os.path.join(destination, ".git")
+    if not os.path.isdir(repository) or os.path.islink(repository):
+        clean = True  # what is no repository is emptied, as actions/checkout does
+    if clean:
+        for name in os.listdir(destination):
+            remove(os.path.join(destination, name))
+        return b""
+    try:
+        with open(os.path.join(repository, "index"), "rb") as file:
+            index = file.read()
+    except FileNotFoundError:
+        index = b""
+    remove(repository)
+    return index
+
+
+def remove(path: str) -> None:
+    """Remove a file, link or folder with all that is in it, also from folders that were made read-only. Raises OSError."""
+    import shutil  # noqa: PLC0415 - costs milliseconds, and a fresh workspace has nothing to remove
+
+    def unlock(retry: Callable[[str], object], name: str, _error: object) -> None:
+        for folder in (os.path.dirname(name), name):
+            if os.path.isdir(folder) and not os.path.islink(folder):
+                os.chmod(folder, stat.S_IRWXU)
+        if retry in (os.rmdir, os.unlink):
+            retry(name)
+        else:  # it could not be listed or entered
+            shutil.rmtree(name)
+
+    if os.path.islink(path) or not os.path.isdir(path):
+        os.unlink(path)
+    else:
+        shutil.rmtree(path, onerror=unlock)
+
+
+def _write_repository(snapshot: Snapshot, folder: str, branch: str | None, config: str) -> None:
+    for name in ("", "objects", "objects/info", "objects/pack", "refs", "refs/heads", "refs/tags", "info"):
+        os.mkdir(os.path.join(folder, name))
+    _write(folder, "HEAD", f"ref: {branch}\n".encode("utf-8", "surrogateescape") if branch else f"{snapshot.commit}\n".encode())
+    _write(folder, "config", config.encode("utf-8", "surrogateescape"))
+    borrowed = "".join(f"{git.quoted(path) if _odd(path) else path}\n" for path in snapshot.every_objects())
+    _write(folder, "objects/info/alternates", os.fsencode(borrowed))
+    _write(folder, "info/attributes", os.fsencode(_unconverted(snapshot.raw)))
+    try:
+        with open(os.path.join(snapshot.git_dir, "shallow"), "rb") as file:
+            _write(folder, "shallow", file.read())
+    except FileNotFoundError:
+        return
+
+
+def _odd(path: str) -> bool:
+    return path.startswith(("#", '"')) or "\n" in path
+
+
+def _write(folder: str, name: str, data: bytes) -> None:
+    if data:
+        with open(os.path.join(folder, name), "wb") as file:
+            file.write(data)
+
+
+def _config(snapshot: Snapshot, origin: str | None, submodules: Submodules, *, sparse: bool) -> str:
+    extended = snapshot.object_format != "sha1"  # where nothing is special, stay readable for every implementation of git
+    lines = ["[core]", f"repositoryformatversion = {int(extended)}", "filemode = true", "bare = false", "logallrefupdates = true"]
+    if sparse:
+        lines += ["sparseCheckout = true"]
+    if extended:
+        lines += ["[extensions]", f"objectFormat = {snapshot.object_format}"]
+    lines += ["[gc]", "auto = 0"]  # no housekeeping behind a job's back
+    if origin:
+        lines += ['[remote "origin"]', f"url = {git.quoted(origin)}", f"fetch = +{_HEADS}*:{_ORIGIN}*"]
+    if submodules is not Submodules.NONE:
+        lines += ["[submodule]", "active = ."]
+    return "\n".join(lines) + "\n"
+
+
+def _unconverted(paths: tuple[str, ...]) -> str:
+    """Attributes that keep git from converting these files: their blobs already hold what lay on disk."""
+    return "".join(f"{_attribute_pattern(path)} -text -eol -ident -working-tree-encoding\n" for path in paths)
+
+
+def _attribute_pattern(path: str) -> str:
+    escaped = "".join("\\" + character if character in "\\*?[" else character for character in path)
+    return git.quoted("/" + escaped)
+
+
+def _packed_refs(listed: str, remote: str, branch: str | None, commit: str) -> bytes:
+    """The refs of the workspace: tags and remote branches as the user has them; a branch never pushed counts as the remote's too."""
+    refs: dict[str, str] = {}
+    for line in listed.splitlines():
+        name, _, ref = line.partition(" ")
+        if ref.startswith("refs/tags/"):
+            refs[ref] = name
+        elif ref.startswith(_HEADS):
+            refs.setdefault(_ORIGIN + ref.removeprefix(_HEADS), name)
+        elif not ref.endswith("/HEAD"):
+            refs[_ORIGIN + ref.removeprefix(f"refs/remotes/{remote}/")] = name
+    if branch:
+        refs[branch] = refs[_ORIGIN + branch.removeprefix(_HEADS)] = commit
+    lines = ["# pack-refs with: sorted ", *(f"{name} {ref}" for ref, name in sorted(refs.items(), key=lambda item: os.fsencode(item[0])))]
+    return os.fsencode("\n".join(lines) + "\n")
+
+
+def refuse_outside(workspace: str, path: str) -> str:
+    """The folder at `path` of `workspace`. Raises SparkiError `path_outside_workspace`."""
+    folder = os.path.normpath(os.path.join(workspace, path))
+    root = os.path.normpath(workspace)
+    if folder != root and not folder.startswith(root + os.sep):
+        raise SparkiError(Problem(code="path_outside_workspace", message=f"checkout's path '{path}' is not under the workspace"))
+    return folder
