@@ -17,7 +17,7 @@ _outside: list[int] = []  # what the innermost namespace's parent calls this pro
 
 
 def outer_pid() -> int:
-    """The pid of this process as the one sees it that forked it; without a namespace that is its pid."""
+    """The pid of this process as its parent sees it; without a namespace it is its pid."""
     return _outside[-1] if _outside and os.getpid() == 1 else os.getpid()
 
 
@@ -37,7 +37,8 @@ def fork_in_pid_namespace(child: Callable[[], None]) -> int:
 
     Returns the child's pid as this process sees it; the child is an ordinary child of this process, and never returns from here:
     it exits with 0 after `child`, with 70 when that raised or the namespace could not be finished.
-    In the child `outer_pid` tells what it is called outside. The caller must have one thread and be root. Raises OSError when the system refuses.
+    In the child `outer_pid` tells what it is called outside. The caller must have one thread and be root.
+    Raises OSError when the system refuses.
     """
     libc = _libc()
     home = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)

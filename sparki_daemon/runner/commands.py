@@ -1,0 +1,158 @@
+"""Finds workflow commands (`::error::…`, `##[group]…`) in a step's output, without slowing down what has none."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+# A line that could be one, tried only where a chunk holds `::` or `##[` at all.
+_CANDIDATE = re.compile(rb"^[ \t\r\f\v]*::.*|^.*##\[.*", re.MULTILINE)
+# The end of a chunk that could become one: these bytes wait for the rest of their line.
+_BEGINNING = re.compile(rb"[ \t\r\f\v]*:(?::.*)?\Z|.*(?:##\[.*|##?)\Z")
+_BLANK = re.compile(rb"[ \t\r\f\v]*\Z")
+MOST_HELD_BYTES = 4 * 1024 * 1024  # a longer line is text
+
+NAMES = frozenset({
+    "add-mask",
+    "add-matcher",
+    "add-path",
+    "debug",
+    "echo",
+    "endgroup",
+    "error",
+    "group",
+    "notice",
+    "remove-matcher",
+    "save-state",
+    "set-env",
+    "set-output",
+    "stop-commands",
+    "warning",
+})  # fmt: skip
+
+
+class Command(NamedTuple):
+    """One workflow command; `line` is the line as it was printed, without its line end."""
+
+    name: str
+    properties: dict[str, str]
+    data: str
+    line: bytes
+
+
+class Scanner:
+    """One stream of output: bytes in, text and commands out in their order.
+
+    Only a line that may still become a command is held back, so a prompt without a line end passes at once.
+    """
+
+    def __init__(self) -> None:
+        self._held = b""
+        self._mid_line = False  # something that is no blank was passed on of the line that is open
+        self._stop_token = ""
+
+    def feed(self, chunk: bytes) -> Iterator[bytes | Command]:
+        """The text and the commands that `chunk` completes. The commands' lines are no text."""
+        data = self._held + chunk if self._held else chunk
+        self._held = b""
+        begin = data.rfind(b"\n") + 1
+        if begin < len(data) and len(data) - begin <= MOST_HELD_BYTES and self._may_become(data, begin):
+            data, self._held = data[:begin], data[begin:]
+        if data:
+            if b"::" in data or b"##[" in data:
+                yield from self._scan(data)
+            else:
+                yield data
+            self._note(data)
+
+    def flush(self) -> Iterator[bytes | Command]:
+        """What was held back, at the end of a step."""
+        data, self._held = self._held, b""
+        if data:
+            yield from self._scan(data)
+        self._mid_line = False
+
+    def stop(self, token: str) -> None:
+        """Take no line for a command until `::token::`."""
+        self._stop_token = token
+
+    def _may_become(self, data: bytes, begin: int) -> bool:
+        last = data[begin:]
+        if begin == 0 and self._mid_line:
+            return b"##[" in last or last.endswith((b"#", b"##"))
+        return _BEGINNING.match(last) is not None
+
+    def _note(self, data: bytes) -> None:
+        end = data.rfind(b"\n")
+        blank = _BLANK.match(data, end + 1) is not None
+        self._mid_line = not blank if end >= 0 else self._mid_line or not blank
+
+    def _scan(self, data: bytes) -> Iterator[bytes | Command]:
+        done = 0
+        for match in _CANDIDATE.finditer(data):
+            start, end = match.span()
+            if command := self._command(match[0], inside=start == 0 and self._mid_line):
+                if start > done:
+                    yield data[done:start]
+                yield command
+                done = min(end + 1, len(data))  # with its line end
+        if done < len(data):
+            yield data[done:]
+
+    def _command(self, line: bytes, *, inside: bool) -> Command | None:
+        text = line.rstrip(b"\r")
+        command = None if inside else parse(text)
+        if command is None:
+            command = parse_anywhere(text)
+        if self._stop_token:
+            if command is None or command.name != self._stop_token.lower():
+                return None
+            self._stop_token = ""
+            return command._replace(name="resume-commands")
+        return command if command and command.name in NAMES else None
+
+
+def parse(line: bytes) -> Command | None:
+    """`::name key=value,key=value::data`, after blanks; the name in lower case, of whatever name.
+
+    Source: actions/runner, ActionCommand.TryParseV2. `%25` is undone last, so `%250A` is the text `%0A`.
+    """
+    text = line.decode("utf-8", "replace").lstrip()
+    end = text.find("::", 2)
+    if not text.startswith("::") or end < 0:
+        return None
+    name, _, rest = text[2:end].strip().partition(" ")
+    return Command(name.lower(), _properties(rest, ",", _PROPERTY), _unescape(text[end + 2 :], _DATA), line) if name else None
+
+
+def parse_anywhere(line: bytes) -> Command | None:
+    """`##[name key=value;key=value]data`, wherever in a line it begins. Source: actions/runner, ActionCommand.TryParse."""
+    text = line.decode("utf-8", "replace")
+    begin = text.find("##[")
+    end = text.find("]", begin)
+    if begin < 0 or end < 0:
+        return None
+    name, _, rest = text[begin + 3 : end].partition(" ")
+    return Command(name.lower(), _properties(rest, ";", _OLD), _unescape(text[end + 1 :], _OLD), line) if name else None
+
+
+_DATA = (("%0D", "\r"), ("%0A", "\n"), ("%25", "%"))
+_PROPERTY = (("%0D", "\r"), ("%0A", "\n"), ("%3A", ":"), ("%2C", ","), ("%25", "%"))
+_OLD = (("%0D", "\r"), ("%0A", "\n"), ("%5D", "]"), ("%3B", ";"), ("%25", "%"))
+
+
+def _properties(text: str, separator: str, escapes: tuple[tuple[str, str], ...]) -> dict[str, str]:
+    found = {}
+    for part in text.strip().split(separator):
+        name, equals, value = part.partition("=")
+        if equals and name.strip():
+            found[name.strip().lower()] = _unescape(value, escapes)
+    return found
+
+
+def _unescape(text: str, escapes: tuple[tuple[str, str], ...]) -> str:
+    if "%" in text:
+        for escaped, plain in escapes:
+            text = text.replace(escaped, plain)
+    return text
