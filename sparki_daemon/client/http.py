@@ -88,8 +88,24 @@ class Exchange:
         """Whether all of the body came, and was handed out."""
         return self._body.ended and not self._first
 
-    def take_first(self) -> bytes:
-        """What came together with the head: to be taken before waiting for the socket to be readable."""
+    @property
+    def waiting(self) -> bool:
+        """Whether body came together with the head: it is to be taken before the socket is waited for."""
+        return bool(self._first)
+
+    def take_now(self) -> bytes:
+        """What of the body is there without waiting, which may be nothing. Raises OSError; BrokenError when cut off."""
+        if self._first or self._body.ended:
+            return self._take_first()
+        try:
+            data = self._socket.recv(READ_BYTES, _socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return b""
+        if not data:
+            self._body.end_of_file()
+        return self._decode(data)
+
+    def _take_first(self) -> bytes:
         first, self._first = self._first, b""
         return first
 
@@ -97,7 +113,7 @@ class Exchange:
         """The next bytes of the body, waiting for them; nothing once `ended`. Raises OSError; BrokenError when cut off."""
         while True:
             if self._first:
-                return self.take_first()
+                return self._take_first()
             if self._body.ended:
                 return b""
             data = self._socket.recv(READ_BYTES)

@@ -1,0 +1,242 @@
+"""The one table of commands and their options: the fast parser, Typer's commands and the tests are all made from it."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+FLAG, TEXT, NUMBER, MANY = "flag", "text", "number", "many"  # what an option takes: nothing, a word, a count from 1, a word each time
+
+
+class Option:
+    """`flags` are what is typed; `name` is the parameter of the command's function."""
+
+    __slots__ = ("choices", "default", "flags", "help", "kind", "metavar", "name")
+
+    def __init__(
+        self,
+        name: str,
+        flags: tuple[str, ...],
+        kind: str,
+        text: str,
+        *,
+        metavar: str = "",
+        choices: tuple[str, ...] = (),
+        default: Any = None,
+    ) -> None:
+        self.name = name
+        self.flags = flags
+        self.kind = kind
+        self.help = text
+        self.metavar = metavar
+        self.choices = choices
+        self.default: Any = False if kind == FLAG else [] if kind == MANY else default
+
+
+class Argument:
+    """A word by its place; `many` takes all that are left."""
+
+    __slots__ = ("help", "many", "metavar", "name", "required")
+
+    def __init__(self, name: str, metavar: str, text: str, *, many: bool = False, required: bool = False) -> None:
+        self.name = name
+        self.metavar = metavar
+        self.help = text
+        self.many = many
+        self.required = required
+
+
+class Command:
+    """`function` is "module:name"; `hot` commands are parsed here when they are written in a plain way."""
+
+    __slots__ = ("arguments", "function", "help", "hot", "name", "options")
+
+    def __init__(
+        self,
+        name: str,
+        function: str,
+        text: str,
+        *,
+        arguments: tuple[Argument, ...] = (),
+        options: tuple[Option, ...] = (),
+        hot: bool = False,
+    ) -> None:
+        self.name = name  # "daemon start": a command of the group `daemon`
+        self.function = function
+        self.help = text
+        self.arguments = arguments
+        self.options = (*options, *COMMON)
+        self.hot = hot
+
+
+COMMON = (
+    Option("as_json", ("--json",), FLAG, "Answer in JSON."),
+    Option("quiet", ("--quiet", "-q"), FLAG, "Say less: results and errors only."),
+    Option("verbose", ("--verbose", "-v"), FLAG, "Say more."),
+    Option("no_color", ("--no-color",), FLAG, "No colour."),
+)
+DIRECTORY = Option("directory", ("--directory", "-C"), TEXT, "Work as if started in DIR.", metavar="DIR")
+DETACH = Option("detach", ("--detach", "-d"), FLAG, "Come back at once; the run goes on.")
+RUN = Argument("run", "RUN", "An id (r-…), a unique prefix of one, or `latest`.", required=True)
+
+COMMANDS = (
+    Command(
+        "run",
+        "sparki_cli.run:run",
+        "Run pipelines of this repository, and follow them to their end.",
+        arguments=(Argument("pipelines", "PIPELINE", "A file, its stem, or its name; none: those that a push would start.", many=True),),
+        options=(
+            Option("jobs", ("--job",), MANY, "Only this job, with what it needs (repeatable).", metavar="JOB"),
+            Option("max_parallel", ("--jobs",), NUMBER, "At most N jobs at once.", metavar="N"),
+            DETACH,
+            Option("plan", ("--plan",), FLAG, "Print the plan, run nothing."),
+            Option("show_list", ("--list",), FLAG, "List this repository's pipelines, run nothing."),
+            Option("ref", ("--ref",), TEXT, "A commit instead of the working tree.", metavar="REV"),
+            Option("no_cache", ("--no-cache",), FLAG, "Restore no job from the cache."),
+            Option("workspace", ("--workspace",), TEXT, "Start each job with the source in place, or empty.", choices=("empty", "source")),
+            DIRECTORY,
+        ),
+        hot=True,
+    ),
+    Command(
+        "runs",
+        "sparki_cli.runs:list_runs",
+        "List runs of this repository, the newest first.",
+        options=(
+            Option("limit", ("--limit", "-n"), NUMBER, "At most N runs.", metavar="N", default=30),
+            Option("everywhere", ("--all", "-a"), FLAG, "Runs of every repository."),
+            DIRECTORY,
+        ),
+        hot=True,
+    ),
+    Command("show", "sparki_cli.runs:show", "Show a run with its jobs and steps.", arguments=(RUN,), options=(DIRECTORY,), hot=True),
+    Command(
+        "logs",
+        "sparki_cli.logs:logs",
+        "Print the log of a run, or of one of its jobs.",
+        arguments=(RUN, Argument("job", "JOB", "A job of the run.")),
+        options=(
+            Option("follow", ("--follow", "-f"), FLAG, "Go on until the run has ended."),
+            Option("step", ("--step",), TEXT, "Only this step: its name, id, or number from 1.", metavar="STEP"),
+            DIRECTORY,
+        ),
+        hot=True,
+    ),
+    Command(
+        "cancel",
+        "sparki_cli.runs:cancel",
+        "Cancel a run.",
+        arguments=(RUN,),
+        options=(Option("force", ("--force",), FLAG, "Kill at once: no grace, no always() steps."), DIRECTORY),
+        hot=True,
+    ),
+    Command(
+        "retry",
+        "sparki_cli.run:retry",
+        "Run a run again, as a new attempt, and follow it.",
+        arguments=(RUN,),
+        options=(Option("failed", ("--failed",), FLAG, "Only the jobs that went red, and those after them."), DETACH, DIRECTORY),
+        hot=True,
+    ),
+    Command(
+        "validate",
+        "sparki_cli.check:validate",
+        "Check pipeline files.",
+        arguments=(Argument("files", "FILE", "Pipeline files; none: all of this repository's.", many=True),),
+        options=(Option("form", ("--format",), TEXT, "How to tell what is wrong.", choices=("text", "json", "github")), DIRECTORY),
+    ),
+    Command(
+        "eval",
+        "sparki_cli.evaluate:evaluate",
+        "Evaluate one expression, given without the braces.",
+        arguments=(Argument("expression", "EXPRESSION", "What would stand between ${{ and }}."),),
+        options=(
+            Option("context", ("--context",), TEXT, "A JSON object of contexts.", metavar="FILE"),
+            Option("jsonl", ("--jsonl",), FLAG, "Read {expr, contexts} a line from standard input, answer a line each."),
+        ),
+    ),
+    Command("daemon start", "sparki_cli.daemon:start", "Start the daemon, unless it runs."),
+    Command(
+        "daemon stop",
+        "sparki_cli.daemon:stop",
+        "Stop the daemon.",
+        options=(Option("force", ("--force",), FLAG, "Even while runs are active."),),
+    ),
+    Command("daemon restart", "sparki_cli.daemon:restart", "Start the daemon's programs anew; runs go on."),
+    Command("daemon status", "sparki_cli.daemon:status", "Tell how the daemon is."),
+    Command(
+        "daemon logs",
+        "sparki_cli.daemon:logs",
+        "Print the daemon's own log.",
+        options=(
+            Option("follow", ("--follow", "-f"), FLAG, "Go on as it grows."),
+            Option("count", ("--lines", "-n"), NUMBER, "The last N lines.", metavar="N", default=100),
+        ),
+    ),
+)
+GROUPS = {"daemon": "The background process that holds and executes runs; it starts by itself when needed."}
+
+
+def command_named(name: str) -> Command | None:
+    for command in COMMANDS:
+        if command.name == name:
+            return command
+    return None
+
+
+def parse(command: Command, words: list[str]) -> dict[str, Any] | None:
+    """The parameters of the command's function, or None for whatever is not written in the plainest way.
+
+    Plain is `--option`, `--option value`, `--option=value`, `-o`, `-o value` and words. Errors, help, bundled letters, `--` and
+    values that look like options are left to Typer, which does them well and takes 60 ms to load.
+    """
+    flags = {flag: option for option in command.options for flag in option.flags}
+    values: dict[str, Any] = {option.name: list(option.default) if option.kind == MANY else option.default for option in command.options}
+    places: list[str] = []
+    rest = iter(words)
+    for word in rest:
+        if not word.startswith("-") or word == "-":
+            places.append(word)
+            continue
+        flag, equals, value = word.partition("=") if word.startswith("--") else (word, "", "")
+        option = flags.get(flag)
+        if option is None or (option.kind == FLAG and equals):
+            return None
+        if option.kind == FLAG:
+            values[option.name] = True
+            continue
+        if not equals:
+            value = next(rest, "-")
+            if value.startswith("-"):
+                return None
+        if not _store(values, option, value):
+            return None
+    return _place(command, places, values)
+
+
+def _store(values: dict[str, Any], option: Option, value: str) -> bool:
+    if option.choices and value not in option.choices:
+        return False
+    if option.kind == MANY:
+        values[option.name].append(value)
+    elif option.kind == NUMBER:
+        if not (value.isascii() and value.isdigit() and int(value) > 0):
+            return False
+        values[option.name] = int(value)
+    else:
+        values[option.name] = value
+    return True
+
+
+def _place(command: Command, places: list[str], values: dict[str, Any]) -> dict[str, Any] | None:
+    for argument in command.arguments:
+        if argument.many:
+            values[argument.name], places = places, []
+        elif places:
+            values[argument.name] = places.pop(0)
+        elif argument.required:
+            return None
+        else:
+            values[argument.name] = None
+    return None if places else values
