@@ -1,0 +1,199 @@
+"""What a workflow file says, in plain data: the tree of keys turned into jobs, steps and triggers, nothing computed yet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from sparki_daemon.model.plan import Pairs, StepPlan, Template
+from sparki_daemon.model.problem import Position, Problem
+from sparki_daemon.pipeline.yaml_node import MappingNode, Node, ScalarNode, SequenceNode
+
+NATIVE_ACTIONS = ("actions/checkout", "actions/setup-python")
+_STEP_TEXTS = {"name": "name", "condition": "if", "run": "run", "shell": "shell", "working_directory": "working-directory"}
+_STEP_TEXTS |= {"continue_on_error": "continue-on-error", "timeout_minutes": "timeout-minutes"}
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A name, and where it stands."""
+
+    text: str
+    at: Position
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """One event that starts the pipeline; `filters` are its keys with lists of names, such as `branches`."""
+
+    event: str
+    at: Position
+    filters: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobSource:
+    """A job as the file has it, before its matrix makes one or many of it."""
+
+    id: str
+    at: Position  # of the id
+    name: Template | None = None
+    needs: tuple[Name, ...] = ()
+    condition: Template | None = None
+    strategy: Node | None = None
+    continue_on_error: Template | None = None
+    timeout_minutes: Template | None = None
+    env: Pairs = ()
+    shell: Template | None = None
+    working_directory: Template | None = None
+    outputs: Pairs = ()
+    runs_on: tuple[Template, ...] = ()
+    steps: tuple[StepPlan, ...] = ()
+    step_ids: tuple[Name, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """A workflow file that GitHub would accept.
+
+    `unsupported` is what Sparki can't run of it: a plan is refused with these. `warnings` refuse nothing: names in expressions
+    that nothing bears, which GitHub reads as empty.
+    """
+
+    file: str
+    name: str  # `name`, else the file's path
+    jobs: tuple[JobSource, ...]
+    triggers: tuple[Trigger, ...] = ()
+    run_name: Template | None = None
+    env: Pairs = ()
+    unsupported: tuple[Problem, ...] = ()
+    warnings: tuple[Problem, ...] = ()
+
+
+def template_of(node: Node | None) -> Template | None:
+    """A scalar as a template with its place; None where there is no scalar."""
+    return Template(node.text, node.line, node.column) if isinstance(node, ScalarNode) else None
+
+
+class Builder:
+    """Turns a checked tree into a Document, and skips what is misshapen: the check has told of that."""
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self.problems: list[Problem] = []
+
+    def document(self, root: MappingNode) -> Document:
+        shell, folder = self._defaults(root)
+        name = root.get("name")
+        jobs = root.get("jobs")
+        return Document(
+            file=self.file,
+            name=name.text if isinstance(name, ScalarNode) and name.text else self.file,
+            jobs=tuple(self._jobs(jobs, shell, folder)) if isinstance(jobs, MappingNode) else (),
+            triggers=tuple(self._triggers(root.get("on"))),
+            run_name=template_of(root.get("run-name")),
+            env=self._pairs(root, "env"),
+        )
+
+    def _at(self, node: Node) -> Position:
+        return Position(self.file, node.line, node.column)
+
+    def _pairs(self, mapping: MappingNode, key: str) -> Pairs:
+        value = mapping.get(key)
+        if isinstance(value, MappingNode):
+            return tuple((name.text, found) for name, item in value.pairs if (found := template_of(item)) is not None)
+        if isinstance(value, ScalarNode):
+            message = f"Sparki can't compute all of '{key}' at once"
+            hint = "write the keys out, each with an expression of its own"
+            self.problems.append(Problem(code="unsupported_expression", message=message, at=self._at(value), hint=hint))
+        return ()
+
+    def _names(self, node: Node | None) -> Iterator[Name]:
+        if isinstance(node, ScalarNode):
+            yield Name(node.text, self._at(node))
+        elif isinstance(node, SequenceNode):
+            for item in node.items:
+                yield from self._names(item)
+
+    def _defaults(self, mapping: MappingNode) -> tuple[Template | None, Template | None]:
+        defaults = mapping.get("defaults")
+        run = defaults.get("run") if isinstance(defaults, MappingNode) else None
+        if isinstance(run, ScalarNode) and isinstance(defaults, MappingNode):
+            self._pairs(defaults, "run")
+        if not isinstance(run, MappingNode):
+            return None, None
+        return template_of(run.get("shell")), template_of(run.get("working-directory"))
+
+    def _triggers(self, node: Node | None) -> Iterator[Trigger]:
+        if not isinstance(node, MappingNode):
+            for name in self._names(node):
+                yield Trigger(name.text, name.at)
+            return
+        for key, value in node.pairs:
+            settings = value.pairs if isinstance(value, MappingNode) else []
+            filters = {
+                name.text: tuple(found.text for found in self._names(item)) for name, item in settings if not isinstance(item, MappingNode)
+            }
+            yield Trigger(key.text, self._at(key), filters)
+
+    def _jobs(self, jobs: MappingNode, shell: Template | None, folder: Template | None) -> Iterator[JobSource]:
+        for key, node in jobs.pairs:
+            if not isinstance(node, MappingNode):
+                continue
+            own_shell, own_folder = self._defaults(node)
+            items = node.get("steps")
+            steps = [item for item in items.items if isinstance(item, MappingNode)] if isinstance(items, SequenceNode) else []
+            yield JobSource(
+                id=key.text,
+                at=self._at(key),
+                name=template_of(node.get("name")),
+                needs=tuple(self._names(node.get("needs"))),
+                condition=template_of(node.get("if")),
+                strategy=node.get("strategy"),
+                continue_on_error=template_of(node.get("continue-on-error")),
+                timeout_minutes=template_of(node.get("timeout-minutes")),
+                env=self._pairs(node, "env"),
+                shell=own_shell or shell,
+                working_directory=own_folder or folder,
+                outputs=self._pairs(node, "outputs"),
+                runs_on=self._runs_on(node.get("runs-on")),
+                steps=tuple(self._step(index, step) for index, step in enumerate(steps)),
+                step_ids=tuple(name for step in steps for name in self._names(step.get("id"))),
+            )
+
+    def _runs_on(self, node: Node | None) -> tuple[Template, ...]:
+        if isinstance(node, MappingNode):
+            return self._runs_on(node.get("labels"))
+        nodes = node.items if isinstance(node, SequenceNode) else [node]
+        return tuple(found for item in nodes if (found := template_of(item)) is not None)
+
+    def _step(self, index: int, node: MappingNode) -> StepPlan:
+        uses = node.get("uses")
+        action = uses.text if isinstance(uses, ScalarNode) else ""
+        if isinstance(uses, ScalarNode) and (problem := _action_problem(action, self._at(uses))):
+            self.problems.append(problem)
+        ident = node.get("id")
+        return StepPlan(
+            index=index,
+            line=node.line,
+            column=node.column,
+            id=ident.text if isinstance(ident, ScalarNode) else "",
+            uses=action,
+            inputs=self._pairs(node, "with"),
+            env=self._pairs(node, "env"),
+            **{field: template_of(node.get(key)) for field, key in _STEP_TEXTS.items()},
+        )
+
+
+def _action_problem(action: str, at: Position) -> Problem | None:
+    """What is wrong with `uses`: no action's name at all, or one that Sparki has no replacement for."""
+    if not action.startswith(("./", ".\\", "$/", "docker://")):
+        name, _, ref = action.partition("@")
+        parts = [part for part in name.replace("\\", "/").split("/") if part]
+        if len(parts) < 2 or not ref or "@" in ref:
+            message = f"'{action}' names no action"
+            return Problem(code="bad_action", message=message, at=at, hint="write OWNER/REPOSITORY@REF, or ./FOLDER")
+        if "/".join(parts).lower() in NATIVE_ACTIONS:
+            return None
+    message = f"Sparki can't run the action '{action}'"
+    return Problem(code="unsupported_action", message=message, at=at, hint=f"it runs {' and '.join(NATIVE_ACTIONS)}, and 'run' steps")
