@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from sparki_daemon.builder.ports import Arrived, Attached, Gone, Ledger, Stop, Turn
@@ -19,14 +19,14 @@ from sparki_daemon.builder.supervisor_link import SupervisorLink
 from sparki_daemon.system import files
 
 MOST_RUNNERS = 64
-CONNECT_LIMIT_S = 10.0
+FIRST_WAIT_S = 0.004
 log = logging.getLogger("sparki.builder")
 
 
 class Pool:
     """The runners of one state folder. `size` runners stay; more are forked while a run asks for more at once."""
 
-    def __init__(self, home: str, ledger: Ledger, size: int, on_grew: Callable[[str], None], on_ended: Callable[[str], None]) -> None:
+    def __init__(self, home: str, ledger: Ledger, size: int, on_grew: Callable[[str], None]) -> None:
         self.home = home
         self.size = size
         self.wanted = size
@@ -34,25 +34,28 @@ class Pool:
         self.supervisor: SupervisorLink | None = None
         self._ledger = ledger
         self._on_grew = on_grew
-        self._on_ended = on_ended
         self._hellos: dict[str, dict[str, Any]] = {}  # said, and not yet caught up with
         self._arrived: list[Arrived] = []
         self._gone: list[Gone] = []
         self._attached: list[Attached] = []
-        self._connecting: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._awaited: set[str] = set()  # runners that are to be connected to
         self._spawning = 0
         self._children: set[str] = set()  # runners that this supervisor will tell the death of
         self._wake = asyncio.Event()
 
     # -- lifetime ------------------------------------------------------------------------------------------------------
 
-    async def recover(self) -> None:
-        """Meet what earlier processes left: take the spools of dead runners, connect to those alive."""
+    async def recover(self, believed: set[str]) -> None:
+        """Meet what earlier processes left: take the spools of dead runners, connect to those alive.
+
+        `believed` are the runners that the journal thinks busy: one that left no trace at all is buried too.
+        """
         folder = os.path.join(self.home, "runners")
         os.makedirs(folder, mode=0o700, exist_ok=True)
         os.makedirs(os.path.join(self.home, "spool"), mode=0o700, exist_ok=True)
         names = {name.removesuffix(".lock") for name in os.listdir(folder) if name.endswith(".lock")}
-        for name in sorted(names | set(os.listdir(os.path.join(self.home, "spool")))):
+        for name in sorted(names | believed | set(os.listdir(os.path.join(self.home, "spool")))):
             if files.is_locked(self._path("runners", f"{name}.lock")):
                 self._connect(name)
             else:
@@ -81,7 +84,7 @@ class Pool:
 
     def close(self) -> None:
         """Let go of the runners; they work on and wait for the next builder."""
-        for task in self._connecting:
+        for task in self._tasks:
             task.cancel()
         for link in self.links.values():
             link.close()
@@ -102,8 +105,6 @@ class Pool:
                 link.assign(spec)
         for stop in turn.stop:
             self.stop(stop)
-        for run in turn.ended_runs:
-            self._on_ended(run)
         for dead in gone:
             await self._forget(dead.runner)
         self._spawn_missing(turn.waiting)
@@ -121,7 +122,7 @@ class Pool:
                 link.watch(job, on=on)
 
     def _spawn_missing(self, waiting: int) -> None:
-        alive = len(self.links) + len(self._connecting) + self._spawning
+        alive = len(self.links) + len(self._awaited) + self._spawning
         missing = max(self.size - alive, min(waiting, self.wanted - alive))
         for _ in range(min(missing, MOST_RUNNERS - alive)):
             if self.supervisor:
@@ -201,34 +202,36 @@ class Pool:
     # -- connecting and burying ----------------------------------------------------------------------------------------
 
     def _connect(self, name: str) -> None:
-        if name not in self.links:
+        if name not in self.links and name not in self._awaited:
+            self._awaited.add(name)
             self._later(self._keep_connecting(name))
 
     async def _keep_connecting(self, name: str) -> None:
-        deadline = asyncio.get_running_loop().time() + CONNECT_LIMIT_S
-        while name not in self.links and asyncio.get_running_loop().time() < deadline:
+        """Try until it answers or is buried: a runner just born has no socket yet, a stopped one accepts when it goes on."""
+        wait_s = FIRST_WAIT_S
+        while name in self._awaited:
             with contextlib.suppress(OSError):
-                link = await RunnerLink.open(name, self._path("runners", f"{name}.sock"), self)
-                self.links[name] = link
-                return
-            await asyncio.sleep(0.005)
+                self.links[name] = await RunnerLink.open(name, self._path("runners", f"{name}.sock"), self)
+                break
+            await asyncio.sleep(wait_s)
+            wait_s = min(1.0, wait_s * 1.5)
+        self._awaited.discard(name)
 
-    def _later(self, work: Any) -> None:
+    def _later(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.ensure_future(work)
-        self._connecting.add(task)
-        task.add_done_callback(self._connecting.discard)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _bury(self, name: str, reason: str) -> None:
         """Take the rest of a dead runner's spool, then have its job judged."""
+        self._awaited.discard(name)
         link = self.links.pop(name, None)
         received = link.received if link and link.received else await self._ledger.cursor(name)
         if link:
             link.close()
-        with contextlib.suppress(FileNotFoundError), open(self._path("spool", name), "rb") as spool:
-            spool.seek(received)
-            data = spool.read()
-            if whole := data[: data.rfind(b"\n") + 1]:  # a torn last line was never written whole: it didn't happen
-                self._arrived.append(Arrived(name, received, whole))
+        data = _rest_of(self._path("spool", name), received)
+        if whole := data[: data.rfind(b"\n") + 1]:  # a torn last line was never written whole: it didn't happen
+            self._arrived.append(Arrived(name, received, whole))
         self._gone.append(Gone(name, reason))
         self._wake.set()
 
@@ -240,6 +243,16 @@ class Pool:
 
     def _path(self, *parts: str) -> str:
         return os.path.join(self.home, *parts)
+
+
+def _rest_of(path: str, offset: int) -> bytes:
+    """The bytes of a file from `offset` on; none where it is gone."""
+    try:
+        with open(path, "rb") as file:
+            file.seek(offset)
+            return file.read()
+    except FileNotFoundError:
+        return b""
 
 
 def _how_it_died(status: int) -> str:

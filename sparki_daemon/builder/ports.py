@@ -53,7 +53,6 @@ class Turn:
     assign: list[tuple[str, JobSpec]] = field(default_factory=list)
     stop: list[Stop] = field(default_factory=list)
     waiting: int = 0  # jobs that wait for a runner
-    ended_runs: list[str] = field(default_factory=list)
 
 
 class Ledger(Protocol):

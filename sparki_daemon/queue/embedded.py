@@ -12,6 +12,7 @@ PUT = """
 """
 OLDEST = "SELECT id FROM queue_items WHERE queue = :queue ORDER BY position LIMIT :limit"
 DROP = "DELETE FROM queue_items WHERE queue = :queue AND id = :id"
+WAITING = "SELECT id FROM queue_items WHERE queue = :queue ORDER BY position"
 DEPTH = "SELECT count(*) AS waiting FROM queue_items WHERE queue = :queue"
 
 
@@ -31,6 +32,9 @@ class EmbeddedQueue:
     async def drop(self, tx: Tx, queue: str, ids: list[str]) -> None:
         if ids:
             await tx.many(DROP, [{"queue": queue, "id": one} for one in ids])
+
+    async def waiting(self, tx: Tx, queue: str) -> list[str]:
+        return [row["id"] for row in await tx.all(WAITING, queue=queue)]
 
     async def depth(self, tx: Tx, queue: str) -> int:
         row = await tx.one(DEPTH, queue=queue)

@@ -25,6 +25,10 @@ class Queue(Protocol):
         """Take `ids` out of the queue, for jobs that were cancelled before anyone took them."""
         ...
 
+    async def waiting(self, tx: Tx, queue: str) -> list[str]:
+        """Every id that waits, oldest first: for whoever starts and must know what was queued before."""
+        ...
+
     async def depth(self, tx: Tx, queue: str) -> int:
         """How many ids wait."""
         ...

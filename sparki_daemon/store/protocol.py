@@ -59,6 +59,10 @@ class Store(Protocol):
         """Call `listener` in the event loop after each commit with its events, in order of seq, each exactly once."""
         ...
 
+    def on_rollback(self, listener: Callable[[], None]) -> None:
+        """Call `listener` whenever a write was undone, before the next one begins: what was remembered of rows may be wrong."""
+        ...
+
     async def close(self) -> None:
         """Finish what was accepted, then let go of the file."""
         ...

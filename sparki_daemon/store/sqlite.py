@@ -48,6 +48,7 @@ class SqliteStore:
         self._tx = SqliteTx(connection)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._listeners: list[Listener] = []
+        self._undone: list[Callable[[], None]] = []  # called in the writer thread
         self._waiting: SimpleQueue[_Item | None] = SimpleQueue()
         self._closing: asyncio.Future[None] | None = None
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-reader")
@@ -75,6 +76,9 @@ class SqliteStore:
 
     def on_commit(self, listener: Listener) -> None:
         self._listeners.append(listener)
+
+    def on_rollback(self, listener: Callable[[], None]) -> None:
+        self._undone.append(listener)
 
     async def close(self) -> None:
         if self._closing is None:
@@ -201,14 +205,20 @@ class SqliteStore:
                     raise sqlite3.OperationalError("the transaction was rolled back") from error
                 connection.execute("ROLLBACK" if alone else "ROLLBACK TO item")
                 tx.rewind(before)
+                self._tell_undone()
                 outcomes.append(_Outcome(future, None, error))
             if not alone:
                 connection.execute("RELEASE item")
         return outcomes
 
+    def _tell_undone(self) -> None:
+        for listener in self._undone:
+            listener()
+
     def _abandon(self, error: sqlite3.Error) -> None:
         """After a transaction that failed as a whole: leave nothing of it, and be ready for the next."""
         self._tx.restart()
+        self._tell_undone()
         old = self._connection
         try:
             if old.in_transaction:

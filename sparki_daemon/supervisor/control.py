@@ -11,6 +11,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+LISTEN_FD, CONTROL_FD = 3, 4  # where the engine finds the listening socket and its end of the pair
+
 
 def pack(message: dict[str, Any]) -> bytes:
     """One message's line."""

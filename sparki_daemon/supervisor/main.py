@@ -19,11 +19,10 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from sparki_daemon.supervisor.backoff import HEALTHY_S, delay_s
-from sparki_daemon.supervisor.control import Lines, pack
+from sparki_daemon.supervisor.control import CONTROL_FD, LISTEN_FD, Lines, pack
 from sparki_daemon.supervisor.strays import end_strays
 from sparki_daemon.system import files, process
 
-LISTEN_FD, CONTROL_FD = 3, 4  # where the engine finds them
 STOP_LIMIT_S = 10.0
 RunnerMain = Callable[[str, str, int], None]
 

@@ -44,7 +44,9 @@ def _strays(home: str, alive: dict[str, bool]) -> Iterator[int]:
         for variable in environment.split(b"\0"):
             if variable.startswith(marker):
                 runner = nonce.runner_of(variable[len(marker) :].decode(errors="replace"), home)
-                if runner is not None and not alive.setdefault(runner, _alive(home, runner)):
+                if runner is not None and runner not in alive:
+                    alive[runner] = _alive(home, runner)
+                if runner is not None and not alive[runner]:
                     yield int(entry)
                 break
 

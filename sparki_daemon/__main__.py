@@ -1,0 +1,46 @@
+"""The composition root of the daemon's processes: hands each station the parts that it may not import itself."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+
+def main(arguments: list[str]) -> int:
+    """Be the process that `arguments` name: `supervisor` or `engine`. Started by the client and by the supervisor, not by people."""
+    parser = argparse.ArgumentParser(prog="python -m sparki_daemon")
+    stations = parser.add_subparsers(dest="station", required=True)
+    supervisor = stations.add_parser("supervisor")
+    supervisor.add_argument("--home", required=True)
+    supervisor.add_argument("--socket", default="")
+    supervisor.add_argument("--resume", default="")
+    engine = stations.add_parser("engine")
+    engine.add_argument("--home", required=True)
+    chosen = parser.parse_args(arguments)
+    if chosen.station == "supervisor":
+        return _supervisor(chosen.home, chosen.socket, chosen.resume)
+    return _engine(chosen.home)
+
+
+def _supervisor(home: str, socket_path: str, resume: str) -> int:
+    import os  # noqa: PLC0415  # each process loads its own station only: their memory is counted
+
+    from sparki_daemon.client.paths import socket_path as default_socket_path  # noqa: PLC0415
+    from sparki_daemon.client.version import VERSION  # noqa: PLC0415
+    from sparki_daemon.runner.main import serve  # noqa: PLC0415
+    from sparki_daemon.supervisor.main import main as supervise  # noqa: PLC0415
+
+    supervise(home, socket_path or default_socket_path(home, uid=os.getuid()), VERSION, serve, resume)
+    return 0
+
+
+def _engine(home: str) -> int:
+    from sparki_daemon.client.version import VERSION  # noqa: PLC0415
+    from sparki_daemon.engine.main import main as run_engine  # noqa: PLC0415
+    from sparki_daemon.supervisor.control import CONTROL_FD, LISTEN_FD  # noqa: PLC0415
+
+    return run_engine(home, VERSION, listen_fd=LISTEN_FD, control_fd=CONTROL_FD)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,122 @@
+"""One active run as the scheduler sees it: which jobs wait for whom, which may go now. Pure."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from sparki_daemon.model.job import JobState
+from sparki_daemon.model.plan import JobPlan, Plan
+from sparki_daemon.store.jobs import JobRow
+
+
+@dataclass(slots=True)
+class LiveJob:
+    """A job's row as last written, with its plan. It stands for a leg where `pipeline.needs` asks for one."""
+
+    row: JobRow
+    plan: JobPlan
+
+    @property
+    def uid(self) -> str:
+        return self.row.uid
+
+    @property
+    def state(self) -> JobState:
+        return self.row.state
+
+    @property
+    def outputs(self) -> dict[str, str]:
+        return self.row.outputs
+
+    @property
+    def tolerated(self) -> bool:
+        return self.row.tolerated
+
+
+class Live:
+    """The jobs of one run. Counts are kept as jobs end, so that a chain of n jobs costs n, not n squared."""
+
+    def __init__(
+        self, run: str, plan: Plan, github: dict[str, Any], jobs: Iterable[LiveJob], *, cancelling: bool, limit: int | None
+    ) -> None:
+        self.run = run
+        self.plan = plan
+        self.github = github
+        self.cancelling = cancelling
+        self.limit = limit
+        self.jobs = {job.plan.id: job for job in jobs}
+        self.legs: dict[str, list[LiveJob]] = {}
+        for job in self.jobs.values():
+            self.legs.setdefault(job.plan.base, []).append(job)
+        self.dependents: dict[str, list[str]] = {base: [] for base in self.legs}
+        for base, legs in self.legs.items():
+            for need in legs[0].plan.needs:
+                self.dependents[need].append(base)
+        self._left = {base: sum(not leg.state.terminal for leg in legs) for base, legs in self.legs.items()}
+        self._unmet = {base: sum(self._left[need] > 0 for need in legs[0].plan.needs) for base, legs in self.legs.items()}
+        self.unfinished = sum(self._left.values())
+        self.offered = set(offered)  # keys in the queue or beyond, not ended
+        self._held: deque[LiveJob] = deque()  # may run, but `limit` of the run or `max-parallel` of the matrix is reached
+
+    def ready(self) -> list[LiveJob]:
+        """Queued jobs whose needs have all ended, that were not offered yet; for a run that starts or is met again."""
+        return [
+            job
+            for base, legs in self.legs.items()
+            if self._unmet[base] == 0
+            for job in legs
+            if job.state is JobState.QUEUED and job.plan.id not in self.offered
+        ]
+
+    def ended(self, job: LiveJob, row: JobRow) -> list[LiveJob]:
+        """Note that `job` has ended as `row` says, and give the jobs that its end makes ready."""
+        job.row = row
+        self.offered.discard(job.plan.id)
+        self.unfinished -= 1
+        base = job.plan.base
+        self._left[base] -= 1
+        if self._left[base]:
+            return []
+        ready: list[LiveJob] = []
+        for dependent in self.dependents[base]:
+            self._unmet[dependent] -= 1
+            if self._unmet[dependent] == 0:
+                ready += [leg for leg in self.legs[dependent] if leg.state is JobState.QUEUED]
+        return ready
+
+    def hold(self, job: LiveJob) -> None:
+        """`job` may run: it goes as soon as the limits let it."""
+        self._held.append(job)
+
+    def held(self) -> list[LiveJob]:
+        return list(self._held)
+
+    def unhold(self, job: LiveJob) -> None:
+        """`job` will not run after all."""
+        if job in self._held:
+            self._held.remove(job)
+
+    def offers(self) -> list[LiveJob]:
+        """The held jobs that may go to the queue now, oldest first."""
+        going: list[LiveJob] = []
+        if not self._held:
+            return going
+        kept: deque[LiveJob] = deque()
+        busy: dict[str, int] = {}
+        for key in self.offered:
+            base = self.jobs[key].plan.base
+            busy[base] = busy.get(base, 0) + 1
+        for job in self._held:
+            base, most = job.plan.base, job.plan.strategy.get("max-parallel")
+            full = self.limit is not None and len(self.offered) >= self.limit
+            if full or (most is not None and busy.get(base, 0) >= most):
+                kept.append(job)
+                continue
+            busy[base] = busy.get(base, 0) + 1
+            self.offered.add(job.plan.id)
+            going.append(job)
+        self._held = kept
+        return going

@@ -1,0 +1,89 @@
+"""What runners are handed: the shared file of a run, and one job's part."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+from sparki_daemon.engine.live import Live, LiveJob
+from sparki_daemon.model.spec import JobSpec
+from sparki_daemon.system import files
+from sparki_daemon.system.nonce import home_digest
+
+
+class Specs:
+    """Paths and specs under one state folder. `fast` is a folder in memory where there is one: many small files live there a while."""
+
+    def __init__(self, home: str, fast: str) -> None:
+        self._home = home
+        self._fast = fast
+        self._written: set[str] = set()
+
+    def run_folder(self, run: str, attempt: int) -> str:
+        """Where the jobs of one attempt at a run work; gone once it has ended."""
+        return os.path.join(self._home, "work", run if attempt == 1 else f"{run}.{attempt}")
+
+    def log_path(self, run: str, key: str, attempt: int) -> str:
+        """The log of one attempt at a job, without its suffix."""
+        name = key if attempt == 1 else f"{key}.{attempt}"
+        return os.path.join(self._home, "logs", run, name)
+
+    def log_size(self, log: str) -> int:
+        """Bytes that the log at `log` (as `log_path` names it) has now."""
+        try:
+            return os.stat(f"{log}.log").st_size
+        except FileNotFoundError:
+            return 0
+
+    def forget(self, run: str) -> None:
+        """The run has ended: its shared file goes with its folder."""
+        self._written = {path for path in self._written if f"/{run}/" not in path and f"/{run}." not in path}
+
+    def job(self, live: Live, job: LiveJob, needs: dict[str, Any]) -> JobSpec:
+        """One attempt at a job as its runner gets it; the run's shared file is there before this returns."""
+        folder = self.run_folder(live.run, live.attempt)
+        place = f"{job.uid}.{job.row.epoch}"
+        return JobSpec(
+            job=job.uid,
+            key=job.plan.id,
+            run=live.run,
+            run_file=self._run_file(live, folder),
+            attempt=job.row.attempt,
+            epoch=job.row.epoch,
+            needs=needs,
+            name=job.row.name,
+            work=os.path.join(folder, place),
+            temp=os.path.join(self._fast, place),
+            log=job.row.log,
+        )
+
+    def _run_file(self, live: Live, folder: str) -> str:
+        path = os.path.join(folder, "run.json")
+        if path not in self._written or not os.path.exists(path):
+            os.makedirs(folder, mode=0o700, exist_ok=True)
+            os.makedirs(os.path.join(self._home, "logs", live.run), mode=0o700, exist_ok=True)
+            body = {**live.spec, "plan": live.plan.to_json()}
+            files.write_atomic(path, json.dumps(body).encode(), durable=False)  # the state file has it too
+            self._written.add(path)
+        return path
+
+
+def fast_folder(home: str) -> str:
+    """A 0700 folder in memory for the jobs of the state folder `home`, or one in it where there is no such file system."""
+    if os.path.isdir("/dev/shm") and os.access("/dev/shm", os.W_OK):
+        path = f"/dev/shm/sparki-{os.getuid()}-{home_digest(home)}"
+    else:
+        path = os.path.join(home, "temp")
+    os.makedirs(path, mode=0o700, exist_ok=True)
+    found = os.stat(path, follow_symlinks=False)
+    if found.st_uid != os.getuid() or found.st_mode & 0o077:
+        return fast_folder_at_home(home)
+    return path
+
+
+def fast_folder_at_home(home: str) -> str:
+    """The same inside the state folder: somebody else owns the name in memory."""
+    path = os.path.join(home, "temp")
+    os.makedirs(path, mode=0o700, exist_ok=True)
+    return path
