@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 
 from sparki_daemon.pipeline.expression.check import Arity, check, unknown_context, unknown_function, wrong_arity
 from sparki_daemon.pipeline.expression.error import ExpressionError
@@ -21,7 +20,6 @@ ALONE_LIMIT_BYTES = 1024 * 1024
 _MAX_INDEX = 2**31 - 1
 
 
-@dataclass(frozen=True, slots=True)
 class Scope:
     """What an expression may see: contexts and the functions of the place, both found ignoring case.
 
@@ -29,9 +27,17 @@ class Scope:
     evaluation holds at once, two bytes a character: GitHub's workflows have 10 MiB, an expression alone 1 MiB.
     """
 
-    contexts: Mapping[str, Value]
-    functions: Mapping[str, Function] = field(default_factory=dict)
-    limit_bytes: int = WORKFLOW_LIMIT_BYTES
+    __slots__ = ("contexts", "functions", "limit_bytes")
+
+    def __init__(
+        self,
+        contexts: Mapping[str, Value],
+        functions: Mapping[str, Function] | None = None,
+        limit_bytes: int = WORKFLOW_LIMIT_BYTES,
+    ) -> None:
+        self.contexts = contexts
+        self.functions = functions or {}
+        self.limit_bytes = limit_bytes
 
 
 def evaluate(node: Node, scope: Scope) -> Value:
@@ -121,25 +127,28 @@ class _Evaluation:
     def _call(self, node: Call) -> Value:
         """Call a function; the texts of its arguments count no longer once it has its own value."""
         held_bytes = self._held_bytes
-        name = node.name.lower()
+        limit_bytes = self._scope.limit_bytes
         try:
-            if name in BUILT_INS:
-                function, arity = BUILT_INS[name]
-                if wrong := wrong_arity(node, arity):
-                    raise wrong
-                value = function(node.args, self.value, self._scope.limit_bytes // 2)
-            else:
-                value = self._given(node)(*[self.value(argument) for argument in node.args])
+            value = self._called(node, limit_bytes // 2)
+            if isinstance(value, str):
+                held_bytes += 2 * len(value)
+                if held_bytes > limit_bytes:
+                    raise too_large(limit_bytes // 2)
         except ExpressionError as error:
             if error.offset is None:
                 error.offset = node.offset
             raise
-        if isinstance(value, str):
-            held_bytes += 2 * len(value)
-            if held_bytes > self._scope.limit_bytes:
-                raise too_large(self._scope.limit_bytes // 2)
         self._held_bytes = held_bytes
         return value
+
+    def _called(self, node: Call, room: int) -> Value:
+        built_in = BUILT_INS.get(node.name.lower())
+        if built_in is None:
+            return self._given(node)(*[self.value(argument) for argument in node.args])
+        function, arity = built_in
+        if wrong := wrong_arity(node, arity):
+            raise wrong
+        return function(node.args, self.value, room)
 
     def _given(self, node: Call) -> Function:
         functions = self._scope.functions

@@ -16,41 +16,40 @@ Evaluator = Callable[[Node], Value]
 BuiltIn = Callable[[Args, Evaluator, int], Value]
 """Takes the arguments unevaluated, what evaluates them, and the characters that a text may have."""
 
-_FORMAT_PART = re.compile(r"\{\{|\}\}|\{([0-9]+)(?:\}|:((?:[^}]|\}\})*+)\})|[{}]|[^{}]+")
+_FORMAT_PART = r"\{\{|\}\}|\{([0-9]+)(?:\}|:((?:[^}]|\}\})*+)\})|[{}]|[^{}]+"
 
 
 def too_large(room: int) -> ExpressionError:
     return ExpressionError(EVALUATION, f"the expression makes a text of more than {room:,} characters")
 
 
-def _texts(args: Args, evaluate: Evaluator) -> tuple[str, str] | None:
-    """Two arguments to compare ignoring case; None where one is an array or object. The second waits for the first."""
-    first = evaluate(args[0])
-    if not is_primitive(first):
-        return None
-    second = evaluate(args[1])
-    return (fold(to_string(first)), fold(to_string(second))) if is_primitive(second) else None
+def _folded(value: Value) -> str | None:
+    """The text of a primitive for a comparison that ignores case, None for an array or object."""
+    return fold(to_string(value)) if is_primitive(value) else None
 
 
 def _contains(args: Args, evaluate: Evaluator, _: int) -> Value:
-    items = evaluate(args[0])
-    if isinstance(items, Sequence) and not isinstance(items, str):
-        if not items:
+    where = evaluate(args[0])
+    if isinstance(where, Sequence) and not isinstance(where, str):
+        if not where:
             return False
         wanted = evaluate(args[1])
-        return any(loosely_equal(wanted, item) for item in items)
-    texts = _texts(args, evaluate)
-    return texts is not None and texts[1] in texts[0]
+        return any(loosely_equal(wanted, item) for item in where)
+    text = _folded(where)
+    part = None if text is None else _folded(evaluate(args[1]))
+    return text is not None and part is not None and part in text
 
 
 def _starts_with(args: Args, evaluate: Evaluator, _: int) -> Value:
-    texts = _texts(args, evaluate)
-    return texts is not None and texts[0].startswith(texts[1])
+    text = _folded(evaluate(args[0]))
+    start = None if text is None else _folded(evaluate(args[1]))
+    return text is not None and start is not None and text.startswith(start)
 
 
 def _ends_with(args: Args, evaluate: Evaluator, _: int) -> Value:
-    texts = _texts(args, evaluate)
-    return texts is not None and texts[0].endswith(texts[1])
+    text = _folded(evaluate(args[0]))
+    end = None if text is None else _folded(evaluate(args[1]))
+    return text is not None and end is not None and text.endswith(end)
 
 
 def _format(args: Args, evaluate: Evaluator, room: int) -> Value:
@@ -75,7 +74,7 @@ def _format(args: Args, evaluate: Evaluator, room: int) -> Value:
 def _format_parts(template: str, count: int) -> list[tuple[int | None, str]]:
     """The pieces of a format string: a text, or the index of one of `count` arguments."""
     parts: list[tuple[int | None, str]] = []
-    for match in _FORMAT_PART.finditer(template):
+    for match in re.finditer(_FORMAT_PART, template):
         text = match[0]
         if text in {"{{", "}}"}:
             parts.append((None, text[0]))

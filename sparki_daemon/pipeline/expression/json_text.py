@@ -62,14 +62,18 @@ def from_json(text: str) -> Value:
         value: Value = json.loads(text, parse_int=_integer, parse_float=_float)
     except RecursionError:
         raise _too_deep() from None
-    except ValueError as error:
-        message = (
-            f"fromJSON: {error.msg} at line {error.lineno}, column {error.colno}" if isinstance(error, json.JSONDecodeError) else str(error)
-        )
-        raise ExpressionError(EVALUATION, message, hint="the text is empty" if not text.strip() else "") from None
+    except json.JSONDecodeError as error:
+        message = f"fromJSON: {error.msg} (line {error.lineno}, column {error.colno} of the text)"
+        raise ExpressionError(EVALUATION, message, hint=_json_hint(text)) from None
     if text.count("[") + text.count("{") > MAX_DEPTH:
         _refuse_deep(value, MAX_DEPTH)
     return _without_lone_surrogates(value) if "\\ud" in text or "\\uD" in text else value
+
+
+def _json_hint(text: str) -> str:
+    if not text.strip():
+        return "the text is empty: is the output or variable that it comes from set?"
+    return "JSON takes double quotes" if "'" in text else ""
 
 
 def _integer(digits: str) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from sparki_daemon.pipeline.expression.values import WHITESPACE, parse_number
@@ -13,13 +12,8 @@ LITERAL, NAME, FUNCTION, PROPERTY, OPERATOR, PUNCTUATION, BAD = "literal", "name
 Token = tuple[str, str, int, "bool | float | str | None"]
 """Kind, text as written, offset, and the value of a literal."""
 
-_ENDS = re.escape("()[],.!<>=&|") + re.escape(WHITESPACE)
-_BLANKS = re.compile(f"[{re.escape(WHITESPACE)}]*")
-_STRING = re.compile(r"'(?:[^']|'')*+'")
-_OPERATOR = re.compile(r"&&|\|\||[=!<>]=|[!<>]")
-_NUMBER = re.compile(rf"[-+.0-9][^{_ENDS}]*(?:\.[^{_ENDS}]*)*")
-_WORD = re.compile(rf".[^{_ENDS}]*", re.DOTALL)
-_KEYWORD = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+_RUN_END = frozenset("()[],.!<>=&|" + WHITESPACE)
+_TWO_CHARACTER_OPERATORS = frozenset({"&&", "||", "==", "!=", "<=", ">="})
 _CONSTANTS: dict[str, bool | float | None] = {
     "null": None,
     "true": True,
@@ -27,7 +21,7 @@ _CONSTANTS: dict[str, bool | float | None] = {
     "NaN": float("nan"),
     "Infinity": float("inf"),
 }
-_NEVER_BEFORE_A_NUMBER = {LITERAL, NAME, PROPERTY}
+_NEVER_BEFORE_A_NUMBER = frozenset({LITERAL, NAME, PROPERTY})
 
 
 def tokens(text: str, start: int, end: int) -> Iterator[Token]:
@@ -50,9 +44,17 @@ def tokens(text: str, start: int, end: int) -> Iterator[Token]:
 
 
 def _after_blanks(text: str, position: int, end: int) -> int:
-    match = _BLANKS.match(text, position, end)
-    assert match is not None  # zero blanks match
-    return match.end()
+    while position < end and text[position] in WHITESPACE:
+        position += 1
+    return position
+
+
+def _after_run(text: str, position: int, end: int) -> int:
+    """Where the token that begins at a position ends: its first character may be any, the others are no boundary."""
+    position += 1
+    while position < end and text[position] not in _RUN_END:
+        position += 1
+    return position
 
 
 def _token(text: str, position: int, end: int, last: str, last_word: str) -> Token:
@@ -63,8 +65,7 @@ def _token(text: str, position: int, end: int, last: str, last_word: str) -> Tok
     if char == "'":
         return _string(text, position, end)
     if char in "!<>=&|":
-        operator = _OPERATOR.match(text, position, end)
-        return (OPERATOR, operator[0], position, None) if operator else (BAD, _word(text, position, end), position, None)
+        return _operator(text, position, end)
     if char == "." and (last in _NEVER_BEFORE_A_NUMBER or last_word in {")", "]", "*", "."}):
         return PUNCTUATION, char, position, None
     if char in "+-.0123456789":
@@ -73,32 +74,40 @@ def _token(text: str, position: int, end: int, last: str, last_word: str) -> Tok
 
 
 def _string(text: str, position: int, end: int) -> Token:
-    match = _STRING.match(text, position, end)
-    if match is None:
+    close = text.find("'", position + 1, end)
+    while close >= 0 and text.startswith("'", close + 1, end):  # two quotes are one, inside
+        close = text.find("'", close + 2, end)
+    if close < 0:
         return BAD, text[position:end], position, None
-    return LITERAL, match[0], position, match[0][1:-1].replace("''", "'")
+    return LITERAL, text[position : close + 1], position, text[position + 1 : close].replace("''", "'")
+
+
+def _operator(text: str, position: int, end: int) -> Token:
+    two = text[position : min(position + 2, end)]
+    if two in _TWO_CHARACTER_OPERATORS:
+        return OPERATOR, two, position, None
+    if two[0] in "!<>":
+        return OPERATOR, two[0], position, None
+    return BAD, text[position : _after_run(text, position, end)], position, None
 
 
 def _number(text: str, position: int, end: int) -> Token:
-    match = _NUMBER.match(text, position, end)
-    assert match is not None  # the first character is one of a number
-    value = parse_number(match[0])
-    return (LITERAL if value == value else BAD), match[0], position, value  # noqa: PLR0124  NaN alone differs from itself
-
-
-def _word(text: str, position: int, end: int) -> str:
-    match = _WORD.match(text, position, end)
-    assert match is not None  # any character matches
-    return match[0]
+    after = _after_run(text, position, end)
+    while text.startswith(".", after, end):
+        after = _after_run(text, after, end)
+    word = text[position:after]
+    value = parse_number(word)
+    return (LITERAL if value == value else BAD), word, position, value  # noqa: PLR0124  NaN alone differs from itself
 
 
 def _keyword(text: str, position: int, end: int, last_word: str) -> Token:
-    word = _word(text, position, end)
-    if not _KEYWORD.fullmatch(word):
+    after = _after_run(text, position, end)
+    word = text[position:after]
+    if not (word.isascii() and word.replace("-", "_").isidentifier()):
         return BAD, word, position, None
     if last_word == ".":
         return PROPERTY, word, position, None
     if word in _CONSTANTS:
         return LITERAL, word, position, _CONSTANTS[word]
-    after = _after_blanks(text, position + len(word), end)
+    after = _after_blanks(text, after, end)
     return (FUNCTION if text.startswith("(", after, end) else NAME), word, position, None

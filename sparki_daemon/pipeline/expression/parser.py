@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 
 from sparki_daemon.pipeline.expression import lexer
@@ -33,14 +32,16 @@ def parse(text: str, start: int = 0, end: int | None = None) -> Node:
     return parser.finish(start)
 
 
-@dataclass(slots=True)
 class _Open:
     """What waits on the stack for its right side: an operator, `(`, `[` or a call with the operands that it found."""
 
-    word: str
-    offset: int
-    below: int
-    call: str = ""
+    __slots__ = ("below", "call", "offset", "word")
+
+    def __init__(self, word: str, offset: int, below: int, call: str = "") -> None:
+        self.word = word
+        self.offset = offset
+        self.below = below
+        self.call = call
 
 
 class _Parser:

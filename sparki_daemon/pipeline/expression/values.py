@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 
 Value = None | bool | int | float | str | Sequence["Value"] | Mapping[str, "Value"]
@@ -12,9 +11,8 @@ NULL, BOOLEAN, NUMBER, STRING, ARRAY, OBJECT = "Null", "Boolean", "Number", "Str
 # What .NET's Char.IsWhiteSpace says: Python's own set has the four separators U+001C to U+001F besides.
 WHITESPACE = "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
 
-_DECIMAL = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
-_INFINITY = re.compile(r"[+-]?infinity", re.IGNORECASE | re.ASCII)
-_RADIX = re.compile(r"0(?:x([0-9a-fA-F]+)|o([0-7]+))")
+_DECIMAL_CHARACTERS = frozenset("0123456789+-.eE")
+_INFINITIES = frozenset({"infinity", "+infinity", "-infinity"})
 _NAN = float("nan")
 _WHOLE_LIMIT = 2**53  # above it not every whole double is the number that was written
 # Characters that ordinal comparison keeps apart from I and S, though they have these as capitals.
@@ -99,14 +97,22 @@ def parse_number(text: str) -> float:
     text = text.strip(WHITESPACE)
     if not text:
         return 0
-    if _DECIMAL.fullmatch(text):
-        return whole(float(text))
-    if _INFINITY.fullmatch(text):
+    if _DECIMAL_CHARACTERS.issuperset(text):
+        try:
+            return whole(float(text))
+        except ValueError:
+            return _NAN
+    if text.isascii() and text.lower() in _INFINITIES:
         return float(text)
-    radix = _RADIX.fullmatch(text)
-    if radix is None:
+    return _radix_number(text)
+
+
+def _radix_number(text: str) -> float:
+    """`0x` and `0o` numbers, NaN for anything else."""
+    base, digits = {"0x": (16, "0123456789abcdefABCDEF"), "0o": (8, "01234567")}.get(text[:2], (0, ""))
+    if not base or len(text) == 2 or not set(digits).issuperset(text[2:]):
         return _NAN
-    bits = int(radix[1], 16) if radix[1] else int(radix[2], 8)
+    bits = int(text[2:], base)
     if bits >= 2**32:
         return _NAN
     return bits - 2**32 if bits >= 2**31 else bits
