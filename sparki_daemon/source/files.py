@@ -10,6 +10,8 @@ from sparki_daemon.source import git
 from sparki_daemon.source.repository import Repository
 from sparki_daemon.source.snapshot import Snapshot
 
+PIPELINE_FOLDERS = (".github/workflows", ".sparki/pipelines")
+
 
 def snapshot_env(snapshot: Snapshot) -> dict[str, str]:
     """The environment in which git sees all objects of `snapshot`, to read them only."""
@@ -106,6 +108,19 @@ def list_worktree(repository: Repository, folder: str) -> list[str]:
     except (FileNotFoundError, NotADirectoryError):
         return []
     return sorted((name for name in names if name.rstrip("/") != ".git"), key=lambda name: os.fsencode(name.rstrip("/")))
+
+
+def pipelines(repository: Repository, snapshot: Snapshot | None = None) -> dict[str, bytes]:
+    """Every pipeline file by its path, in byte order: of `snapshot`'s tree, else of the working tree as it lies there now.
+
+    Source: GitHub reads .yml and .yaml files directly in .github/workflows; .sparki/pipelines is ours.
+    """
+    found: dict[str, bytes | None] = {}
+    for folder in PIPELINE_FOLDERS:
+        names = list_dir(snapshot, folder) if snapshot else list_worktree(repository, folder)
+        paths = [f"{folder}/{name}" for name in names if name.endswith((".yml", ".yaml"))]
+        found |= read_many(snapshot, paths) if snapshot else {path: read_worktree(repository, path) for path in paths}
+    return {path: content for path, content in found.items() if content is not None}
 
 
 def _place(repository: Repository, path: str) -> str | None:

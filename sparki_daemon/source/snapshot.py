@@ -26,6 +26,7 @@ class Snapshot:
 
     tree: str
     commit: str  # github.sha: `head`, or a commit of ours on top of it
+    ref: str | None  # full name of the branch or tag that it is of; None: detached
     head: str | None  # the commit that is checked out; None: there is none yet
     dirty: bool  # the tree differs from head's
     root: str  # the working tree that it was taken of
@@ -42,6 +43,7 @@ class Snapshot:
         return {
             "tree": self.tree,
             "commit": self.commit,
+            "ref": self.ref,
             "head": self.head,
             "dirty": self.dirty,
             "root": self.root,
@@ -70,7 +72,7 @@ class Submodule:
 def from_json(data: Mapping[str, Any]) -> Snapshot:
     """The snapshot that `Snapshot.to_json` wrote."""
     return Snapshot(
-        **{key: data[key] for key in ("tree", "commit", "head", "dirty", "root", "git_dir", "object_format", "objects")},
+        **{key: data[key] for key in ("tree", "commit", "ref", "head", "dirty", "root", "git_dir", "object_format", "objects")},
         alternates=tuple(data["alternates"]),
         submodules=tuple(Submodule(path=module["path"], snapshot=from_json(module["snapshot"])) for module in data["submodules"]),
         raw=tuple(data["raw"]),
@@ -139,6 +141,7 @@ def _snapshot(repository: Repository, taken: _Taken, objects_dir: str) -> Snapsh
     return Snapshot(
         tree=taken.tree,
         commit=commit,
+        ref=repository.branch,
         head=repository.head,
         dirty=dirty,
         root=repository.root,
@@ -213,8 +216,9 @@ def at_revision(repository: Repository, rev: str, objects_dir: str) -> Snapshot:
     `objects_dir` stays unused: a commit is all in the repository.
     Raises SparkiError: `no_such_revision`, `missing_object`.
     """
-    asked = ["rev-parse", "--verify", "--quiet", "--end-of-options", f"{rev}^{{commit}}"]
-    commit = git.run(asked, cwd=repository.root)
+    named = git.start(["rev-parse", "--symbolic-full-name", "--quiet", "--verify", "--end-of-options", rev], cwd=repository.root)
+    commit = git.run(["rev-parse", "--verify", "--quiet", "--end-of-options", f"{rev}^{{commit}}"], cwd=repository.root)
+    ref = _branch_or_tag(os.fsdecode(named.finish().out).strip())
     if commit.code != 0:
         problem = Problem(code="no_such_revision", message=f"there is no revision '{rev}' here", hint="`git log --all` lists the commits")
         raise SparkiError(problem, exit_code=ExitCode.NOT_FOUND)
@@ -222,7 +226,13 @@ def at_revision(repository: Repository, rev: str, objects_dir: str) -> Snapshot:
     body = read_commit(repository.common_dir, repository.objects, name)
     tree = body.partition(b"\n")[0].removeprefix(b"tree ").decode()
     modules, notes = _submodules_at(repository, tree, objects_dir)
-    return _snapshot(replace(repository, head=name, tree=tree), _Taken(tree, modules, (), notes), objects_dir)
+    return _snapshot(replace(repository, head=name, tree=tree, branch=ref), _Taken(tree, modules, (), notes), objects_dir)
+
+
+def _branch_or_tag(ref: str) -> str | None:
+    if ref.startswith("refs/remotes/"):
+        return "refs/heads/" + ref.split("/", 3)[3]
+    return ref if ref.startswith(("refs/heads/", "refs/tags/")) else None
 
 
 def _submodules_at(repository: Repository, tree: str, objects_dir: str) -> tuple[tuple[Submodule, ...], tuple[Problem, ...]]:

@@ -1,0 +1,132 @@
+"""What actions/checkout does, natively: its inputs, and the revision that they ask for, to a filled folder.
+
+Source: actions/checkout, action.yml and src/input-helper.ts (v5).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sparki_daemon.model.problem import Problem, SparkiError
+from sparki_daemon.source.remote import read_remote, remote_name, remote_url
+from sparki_daemon.source.repository import Repository, find
+from sparki_daemon.source.snapshot import Snapshot, at_revision
+from sparki_daemon.source.sparse import cone_patterns
+from sparki_daemon.source.workspace import Submodules, fill, refuse_outside
+
+_HEADS = "refs/heads/"
+_TRUE = "TRUE"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """The inputs of actions/checkout that count here, read.
+
+    Not among them: fetch-depth, fetch-tags and filter (the history is always whole, with all tags), and token, ssh-key,
+    persist-credentials, set-safe-directory, github-server-url (nothing is fetched).
+    """
+
+    repository: str = ""  # "": this one
+    ref: str = ""  # "": the run's own
+    path: str = ""
+    clean: bool = True
+    submodules: Submodules = Submodules.NONE
+    sparse_patterns: str | None = None
+    lfs: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckedOut:
+    """The outputs of actions/checkout, where the files are, and what a user should know."""
+
+    ref: str
+    commit: str
+    folder: str
+    notes: tuple[Problem, ...] = ()
+
+
+def read_inputs(inputs: Mapping[str, str]) -> Wanted:
+    """The inputs of a step by their names in lower case; what is missing or empty has the action's default."""
+    given = {name.lower(): value.strip() for name, value in inputs.items()}
+    sparse = [line.strip() for line in given.get("sparse-checkout", "").splitlines() if line.strip()]
+    cone = (given.get("sparse-checkout-cone-mode") or _TRUE).upper() == _TRUE
+    patterns = (cone_patterns(sparse) if cone else "\n".join(sparse) + "\n") if sparse else None
+    brought = {_TRUE: Submodules.TOP, "RECURSIVE": Submodules.ALL}
+    return Wanted(
+        repository=given.get("repository", ""),
+        ref=given.get("ref", ""),
+        path=given.get("path", ""),
+        clean=(given.get("clean") or _TRUE).upper() == _TRUE,
+        submodules=brought.get(given.get("submodules", "").upper(), Submodules.NONE),
+        sparse_patterns=patterns,
+        lfs=given.get("lfs", "").upper() == _TRUE,
+    )
+
+
+def checkout(
+    inputs: Mapping[str, str], snapshot: Snapshot, *, github: Mapping[str, object], workspace: str, objects_dir: str = ""
+) -> CheckedOut:
+    """Fill `workspace`, or the folder below it that the inputs name, as actions/checkout would.
+
+    `inputs`: those of the step. `github`: the context; its ref and repository count. `objects_dir`: unused but for a submodule's
+    synthetic commit.
+    Raises SparkiError: `unmapped_repository`, `no_such_revision`, `path_outside_workspace`, and as `fill` does.
+    """
+    wanted = read_inputs(inputs)
+    _refuse_others(wanted, str(github.get("repository", "")))
+    folder = refuse_outside(workspace, wanted.path)
+    repository = find(snapshot.root)
+    source, ref, branch = _choose(wanted.ref, snapshot, str(github.get("ref", "")), repository, objects_dir)
+    name = remote_name(repository.config, repository.branch)
+    fill(
+        source,
+        folder,
+        branch=branch,
+        origin=read_remote(remote_url(repository.config, name), folder_name="").url,
+        remote=name or "origin",
+        submodules=wanted.submodules,
+        clean=wanted.clean,
+        sparse_patterns=wanted.sparse_patterns,
+    )
+    return CheckedOut(ref=ref, commit=source.commit, folder=folder, notes=(*source.notes, *_undone(wanted)))
+
+
+def _refuse_others(wanted: Wanted, own: str) -> None:
+    if wanted.repository and wanted.repository.lower() != own.lower():
+        message = f"checkout of {wanted.repository}: only this repository ({own}) can be checked out here"
+        hint = "put its content into this repository, or skip the step here with `if:`"
+        raise SparkiError(Problem(code="unmapped_repository", message=message, hint=hint))
+
+
+def _undone(wanted: Wanted) -> list[Problem]:
+    if not wanted.lfs:
+        return []
+    message = "checkout's lfs is not honoured: files under Git LFS that are unchanged here are pointers in the workspace"
+    return [Problem(code="lfs_pointers", message=message)]
+
+
+def _choose(ref: str, snapshot: Snapshot, github_ref: str, repository: Repository, objects_dir: str) -> tuple[Snapshot, str, str | None]:
+    """(what to check out, its name, the branch that HEAD is on): a branch before a tag before any other revision."""
+    own = {"", github_ref, github_ref.removeprefix(_HEADS)}
+    if ref in own:
+        return snapshot, github_ref or snapshot.commit, github_ref if github_ref.startswith(_HEADS) else None
+    if ref == snapshot.commit:
+        return snapshot, ref, None
+    short = ref.removeprefix(_HEADS)
+    remote = remote_name(repository.config, repository.branch) or "origin"
+    for candidate in (_HEADS + short, f"refs/remotes/{remote}/{short}"):
+        found = _found(repository, candidate, objects_dir)
+        if found:
+            return found, ref, _HEADS + short
+    tag = _found(repository, f"refs/tags/{ref.removeprefix('refs/tags/')}", objects_dir)
+    return tag or at_revision(repository, ref, objects_dir), ref, None
+
+
+def _found(repository: Repository, rev: str, objects_dir: str) -> Snapshot | None:
+    try:
+        return at_revision(repository, rev, objects_dir)
+    except SparkiError as error:
+        if error.problems[0].code == "no_such_revision":
+            return None
+        raise
