@@ -1,4 +1,4 @@
-"""The nodes of a parsed expression, immutable: each knows the character where its text begins."""
+"""The nodes of a parsed expression, immutable and compared by identity: each knows the character where its text begins."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Literal:
     """A constant; a property's name after a dot is one too."""
 
@@ -14,7 +14,7 @@ class Literal:
     offset: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Context:
     """A name at the top: `github`, `matrix`."""
 
@@ -22,7 +22,7 @@ class Context:
     offset: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Index:
     """`target.key` and `target[key]`, which mean the same."""
 
@@ -31,7 +31,7 @@ class Index:
     offset: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Star:
     """`target.*` and `target[*]`: every item or value of the target."""
 
@@ -39,20 +39,20 @@ class Star:
     offset: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Call:
     name: str
     args: tuple[Node, ...]
     offset: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Not:
     operand: Node
     offset: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Compare:
     """`op` is one of `==`, `!=`, `<`, `<=`, `>`, `>=`."""
 
@@ -62,7 +62,7 @@ class Compare:
     offset: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Logical:
     """`op` is `&&` or `||`; a chain of one operator is one node, as it counts once for the depth."""
 
