@@ -1,0 +1,157 @@
+"""Brings what steps write into the job's log: pipe → workflow commands → masks → log file."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from sparki_daemon.runner.commands import Command, Scanner
+from sparki_daemon.runner.loop import READ, Loop
+from sparki_daemon.runner.mask import Masker
+from sparki_daemon.runner.spool import FULL_DISK_PAUSE_S
+from sparki_daemon.store.log_writer import LogWriteError, LogWriter
+
+READ_BYTES = 64 * 1024  # larger reads are slower: their fresh pages fault in each time
+_PIPE_BYTES = 1024 * 1024
+
+
+class Obeys(Protocol):
+    """Who carries out the workflow commands of the step that runs."""
+
+    def obey(self, command: Command) -> str | None:
+        """Do what a command says; gives the line to print for it, or None."""
+        ...
+
+
+class Output:
+    """The output of one job. All its steps share one pipe, so what a child that an earlier step left writes is not lost:
+    it goes to the step that runs when it comes. `text` of the runner's own goes the same way.
+
+    While the disk takes nothing the pipe is not read: its writers wait, and nothing is lost.
+    """
+
+    def __init__(self, loop: Loop, path: str, on_growth: Callable[[int], None]) -> None:
+        self._loop = loop
+        self._on_growth = on_growth
+        self._log = LogWriter(path)
+        self._read_fd, self.write_fd = os.pipe2(os.O_CLOEXEC)
+        os.set_blocking(self._read_fd, False)
+        self._scanner = Scanner()
+        self._obeys: Obeys | None = None
+        self._title = ""  # of the step whose first byte has not come
+        self._at_line_start = True
+        self._unwritten = b""
+        self._wide = False
+        self.masker = Masker()
+        self._watch()
+
+    @property
+    def size(self) -> int:
+        """Bytes of the log."""
+        return self._log.size
+
+    @property
+    def stalled(self) -> bool:
+        """Whether the log takes nothing at the moment."""
+        return bool(self._unwritten)
+
+    def begin(self, title: str, obeys: Obeys) -> int:
+        """A step begins; its title becomes the first line of its text, once there is any. Gives where that text begins in the log."""
+        self._title = title
+        self._obeys = obeys
+        return self._log.size
+
+    def drain(self) -> None:
+        """Take what is in the pipe now: all that a process which has just ended has written, and no more than a pipe holds."""
+        for _ in range(_PIPE_BYTES // READ_BYTES + 1):
+            if self._unwritten or not self._pump():
+                return
+
+    def end(self) -> int:
+        """Nothing of the step's text is held back any longer. Gives where it ends in the log."""
+        self._pass_on(self._scanner.flush())
+        self._write(self.masker.flush())
+        self._title = ""
+        return self._log.size
+
+    def line(self, text: str) -> None:
+        """A line of the runner's own."""
+        self._write(self.masker.flush())
+        self._write(("" if self._at_line_start else "\n").encode() + self.masker.mask_text(text).encode("utf-8", "replace") + b"\n")
+
+    def finish(self) -> str:
+        """The job has ended: bring the log to the disk. Gives why that failed, or nothing."""
+        try:
+            self._log.sync()
+        except OSError as error:
+            return error.strerror or str(error)
+        return ""
+
+    def close(self) -> None:
+        self._loop.forget(self._read_fd)
+        self._loop.drop("disk")
+        for fd in (self._read_fd, self.write_fd):
+            os.close(fd)
+        self._log.close()
+
+    def _watch(self) -> None:
+        self._loop.watch(self._read_fd, READ, self._readable)
+
+    def _readable(self) -> None:
+        self._pump()
+
+    def _pump(self) -> bool:
+        """One read; False: there was nothing."""
+        try:
+            data = os.read(self._read_fd, READ_BYTES)
+        except BlockingIOError:
+            return False
+        if not self._wide and len(data) == READ_BYTES:
+            self._widen()
+        self._pass_on(self._scanner.feed(data))
+        return True
+
+    def _widen(self) -> None:
+        """A step that writes much gets a larger pipe: it waits less often for its reader."""
+        self._wide = True
+        try:
+            fcntl.fcntl(self.write_fd, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+        except OSError:  # the user's limit for pipes is reached: as it is, then
+            return
+
+    def _pass_on(self, pieces: Iterable[bytes | Command]) -> None:
+        for piece in pieces:
+            if isinstance(piece, bytes):
+                self._write(self.masker.feed(piece))
+            elif self._obeys and (text := self._obeys.obey(piece)) is not None:
+                self.line(text)
+
+    def _write(self, data: bytes) -> None:
+        if not data:
+            return
+        if self._title:
+            title, self._title = self.masker.mask_text(self._title), ""
+            data = (b"" if self._at_line_start else b"\n") + f"▸ {title}\n".encode("utf-8", "replace") + data
+        self._at_line_start = data.endswith(b"\n")
+        if self._unwritten:
+            self._unwritten += data
+            return
+        self._put(data)
+
+    def _put(self, data: bytes) -> None:
+        try:
+            self._log.write(data)
+        except LogWriteError as error:
+            self._unwritten = data[error.written :]
+            self._loop.forget(self._read_fd)
+            self._loop.after("disk", FULL_DISK_PAUSE_S, self._retry)
+        self._on_growth(self._log.size)
+
+    def _retry(self) -> None:
+        data, self._unwritten = self._unwritten, b""
+        self._put(data)
+        if not self._unwritten:
+            self.line("Warning: the disk was full; the step waited, and nothing of its output is lost")
+            self._watch()
