@@ -52,9 +52,7 @@ def problems_of(matrix: Matrix) -> Iterator[Problem]:
         hint = "give it a key with a list of values, or 'include'"
         yield Problem(code="empty_matrix", message="the matrix has no values", at=matrix.at, hint=hint)
     for name, vector in matrix.vectors.items():
-        if not isinstance(vector, list):
-            yield _not("a list", f"the matrix's '{name}'", matrix.place(name))
-        elif not vector:
+        if not vector:
             yield Problem(code="empty_matrix", message=f"the matrix's '{name}' has no values", at=matrix.place(name))
     for index, item in enumerate(matrix.include):
         if not isinstance(item, dict):
@@ -97,6 +95,8 @@ def expand(matrix: Matrix) -> list[Leg]:
     if size > _MAX_PRODUCT or len(legs) > MAX_JOBS:
         message = f"the matrix makes {len(legs) or size} jobs, and may make {MAX_JOBS}"
         raise SparkiError(Problem(code="too_many_jobs", message=message, at=matrix.at))
+    if not legs:
+        raise SparkiError(Problem(code="empty_matrix", message="'exclude' leaves no combination", at=matrix.place("exclude")))
     return legs
 
 

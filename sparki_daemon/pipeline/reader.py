@@ -1,0 +1,82 @@
+"""Read a workflow file: YAML, shape, expressions and rules, with every problem of the file told at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from sparki_daemon.model.problem import Position, Problem, SparkiError
+from sparki_daemon.pipeline.document import Builder, Document
+from sparki_daemon.pipeline.expression.evaluate import Scope
+from sparki_daemon.pipeline.keys import WORKFLOW
+from sparki_daemon.pipeline.needs import graph_problems
+from sparki_daemon.pipeline.rules import name_warnings, rule_problems, unsupported_problems
+from sparki_daemon.pipeline.shape import Shape
+from sparki_daemon.pipeline.strategy import is_static, strategy_of
+from sparki_daemon.pipeline.yaml_node import MappingNode, ScalarNode, SourceText
+from sparki_daemon.pipeline.yaml_reader import load
+
+MAX_PROBLEMS = 100
+UNSUPPORTED = "unsupported_"
+"""How the codes begin of what GitHub accepts and Sparki can't run."""
+
+
+def read(data: bytes, file: str) -> Document:
+    """The document that a workflow file says; `file` is its path in the repository, for positions.
+
+    What Sparki can't run is no error here: `Document.unsupported` has it, and `plan` refuses it.
+    Raises SparkiError with all that GitHub would refuse, in file order, 100 at most and then how many more.
+    """
+    root, text = load(data, file)
+    source = SourceText(text)
+    if not isinstance(root, MappingNode):
+        message = "a workflow is a mapping of keys such as 'on' and 'jobs'"
+        raise SparkiError(Problem(code="wrong_type", message=message, at=Position(file, root.line, root.column)))
+    shape = Shape(file, source)
+    shape.check(root, WORKFLOW, "")
+    builder = Builder(file)
+    document = builder.document(root)
+    problems = [
+        *shape.problems,
+        *builder.problems,
+        *rule_problems(document, root.get("jobs")),
+        *graph_problems(document.jobs),
+    ]
+    if not _errors(shape.problems):  # a misshapen strategy can't be computed
+        problems += _strategy_problems(document)
+    errors = _errors(problems)
+    if errors:
+        raise SparkiError(*_capped(_in_order(errors)))
+
+    def locate(scalar: ScalarNode, offset: int) -> Position:
+        return Position(file, *source.place(scalar, offset))
+
+    unsupported = [*problems, *unsupported_problems(root, shape.expressions, locate)]
+    warnings = name_warnings(document, root, shape.expressions, locate)
+    return replace(document, unsupported=tuple(_in_order(unsupported)), warnings=tuple(_in_order(warnings)))
+
+
+def _strategy_problems(document: Document) -> Iterator[Problem]:
+    """What is wrong with the strategies that hold no expression."""
+    for job in document.jobs:
+        if is_static(job.strategy):
+            try:
+                strategy_of(job.strategy, document.file, Scope({}))
+            except SparkiError as error:
+                yield from error.problems
+
+
+def _errors(problems: Iterable[Problem]) -> list[Problem]:
+    return [problem for problem in problems if not problem.code.startswith(UNSUPPORTED)]
+
+
+def _in_order(problems: Iterable[Problem]) -> list[Problem]:
+    """In file order, each once: an alias lets the same value be met twice."""
+    return sorted(dict.fromkeys(problems), key=lambda problem: (problem.at is None, problem.at))
+
+
+def _capped(problems: list[Problem]) -> list[Problem]:
+    if len(problems) <= MAX_PROBLEMS:
+        return problems
+    more = len(problems) - MAX_PROBLEMS
+    return [*problems[:MAX_PROBLEMS], Problem(code="more_problems", message=f"and {more} more", at=problems[MAX_PROBLEMS].at)]
