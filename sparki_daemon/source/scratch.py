@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from sparki_daemon.source import git
-from sparki_daemon.source.index_file import may_hold_attributes, shared_index
+from sparki_daemon.source.index_file import extension, may_hold_attributes, shared_index
 from sparki_daemon.source.objects import ID_BYTES
 from sparki_daemon.source.repository import Repository
 
@@ -17,7 +17,7 @@ from sparki_daemon.source.repository import Repository
 _COPIED = (
     "core.excludesfile", "core.attributesfile", "core.filemode", "core.symlinks", "core.ignorecase", "core.precomposeunicode",
     "core.protecthfs", "core.protectntfs", "core.trustctime", "core.checkstat", "core.bigfilethreshold", "core.autocrlf", "core.eol",
-    "core.checkroundtripencoding", "core.sparsecheckout", "core.sparsecheckoutcone", "index.sparse",
+    "core.checkroundtripencoding", "core.sparsecheckout", "core.sparsecheckoutcone",
 )  # fmt: skip
 # The last word of all attributes: no clean filter, so no foreign program runs and LFS files are taken with their content.
 _NO_FILTERS = b"\n* -filter\n"
@@ -47,7 +47,7 @@ class Scratch:
             self._write("config", self._config().encode("utf-8", "surrogateescape"))
             info = os.path.join(self._repository.common_dir, "info")
             self._write("info/attributes", _read(os.path.join(info, "attributes")) + _NO_FILTERS)
-            self._copy(os.path.join(info, "exclude"), "info/exclude")
+            self._write("info/exclude", _read(os.path.join(info, "exclude")) + self._own_folder())
             self._copy(os.path.join(self._repository.git_dir, "info", "sparse-checkout"), "info/sparse-checkout")
             self._copy_index()
         except OSError as error:
@@ -87,6 +87,18 @@ class Scratch:
             "GIT_OBJECT_DIRECTORY": self._objects_dir,
         }
         return {**env, "GIT_ALTERNATE_OBJECT_DIRECTORIES": git.in_list(self._repository.objects)} if with_objects else env
+
+    def is_sparse(self) -> bool:
+        """Whether the index holds folders in place of their files: then git must read trees to write one."""
+        return extension(self.original, b"sdir", ID_BYTES[self._repository.object_format]) is not None
+
+    def _own_folder(self) -> bytes:
+        """A line that leaves out this very folder, where somebody keeps Sparki's state in the working tree."""
+        inside = os.path.relpath(self._objects_dir, self._repository.root)
+        if inside.startswith("..") or "\n" in inside:
+            return b""
+        escaped = "".join("\\" + character if character in "\\*?[ " else character for character in inside)
+        return os.fsencode(f"\n/{escaped}/\n")
 
     def attributes_count(self) -> bool:
         """Whether git may convert content between the files and the tree here."""

@@ -125,11 +125,12 @@ def _take(scratch: Scratch, repository: Repository, objects_dir: str) -> _Taken:
 
 
 def _write_tree(scratch: Scratch, root: str, entries: Sequence[Entry]) -> str:
-    env = scratch.env(with_objects=False)
-    if entries:
+    sparse = scratch.is_sparse()
+    if entries or sparse:  # git writes a sparse index out in full here, which reads the trees that it stands for
         lines = "".join(f"{entry.mode} {entry.blob}\t{entry.path}\0" for entry in entries)
-        git.run(["update-index", "-z", "--index-info"], cwd=root, env=env, stdin=os.fsencode(lines)).checked()
-    return git.run(["write-tree", "--missing-ok"], cwd=root, env=env).checked().decode().strip()
+        env = scratch.env(with_objects=sparse)
+        git.run(["update-index", "--force-write-index", "-z", "--index-info"], cwd=root, env=env, stdin=os.fsencode(lines)).checked()
+    return git.run(["write-tree", "--missing-ok"], cwd=root, env=scratch.env(with_objects=False)).checked().decode().strip()
 
 
 def _snapshot(repository: Repository, taken: _Taken, objects_dir: str) -> Snapshot:
