@@ -1,0 +1,174 @@
+"""The JSON shapes of requests and answers, as JSON Schema; the public interface names their keys."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Schema = dict[str, Any]
+
+TEXT: Schema = {"type": "string"}
+TEXT_OR_NULL: Schema = {"type": ["string", "null"]}
+INTEGER: Schema = {"type": "integer"}
+INTEGER_OR_NULL: Schema = {"type": ["integer", "null"]}
+FLAG: Schema = {"type": "boolean"}
+TIME: Schema = {"type": "string", "description": "RFC 3339, UTC"}
+TIME_OR_NULL: Schema = {"type": ["string", "null"], "description": "RFC 3339, UTC"}
+
+STATUS: Schema = {"type": "string", "enum": ["queued", "waiting", "running", "success", "failure", "cancelled", "skipped", "lost"]}
+
+
+def record(required: Schema, optional: Schema | None = None) -> Schema:
+    """An answer's object. More keys may join it later: readers leave what they don't know alone."""
+    return {"type": "object", "properties": {**required, **(optional or {})}, "required": list(required)}
+
+
+def ref(name: str) -> Schema:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def many(item: Schema) -> Schema:
+    return {"type": "array", "items": item}
+
+
+def request(properties: Schema, *, required: tuple[str, ...] = ()) -> Schema:
+    """A request's object: an unknown key is refused."""
+    return {"type": "object", "properties": properties, "required": list(required), "additionalProperties": False}
+
+
+NAMES: Schema = {"type": "array", "items": {"type": "string", "minLength": 1, "maxLength": 4096}, "maxItems": 1000, "default": []}
+
+START: Schema = request(
+    {
+        "directory": {"type": "string", "pattern": "^/[^\\x00]*$", "maxLength": 4096, "description": "must be an absolute path"},
+        "pipelines": NAMES,
+        "jobs": NAMES,
+        "max_parallel": {"type": ["integer", "null"], "minimum": 1, "maximum": 10000, "default": None},
+        "workspace": {"type": "string", "enum": ["empty", "source"], "default": "empty"},
+        "env": {"type": "object", "additionalProperties": TEXT, "default": {}},
+        "ref": {"type": ["string", "null"], "minLength": 1, "maxLength": 4096, "default": None},
+        "no_cache": {"type": "boolean", "default": False},
+    },
+    required=("directory",),
+)
+CANCEL: Schema = request({"force": {"type": "boolean", "default": False}})
+RETRY: Schema = request({"failed": {"type": "boolean", "default": False}})
+STOP: Schema = request({"force": {"type": "boolean", "default": False}})
+NOTHING: Schema = request({})
+
+COMPONENTS: Schema = {
+    "Problem": record(
+        {"code": TEXT, "message": TEXT, "file": TEXT_OR_NULL, "line": INTEGER_OR_NULL, "column": INTEGER_OR_NULL, "hint": TEXT}
+    ),
+    "ProblemDocument": record(
+        {
+            "type": TEXT,
+            "title": TEXT,
+            "status": INTEGER,
+            "detail": TEXT,
+            "code": TEXT,
+            "exit_code": INTEGER,
+            "problems": {**many(ref("Problem")), "minItems": 1},
+        },
+        {"first_kept": INTEGER},
+    ),
+    "Event": record({"seq": INTEGER, "time": TIME, "stream": TEXT, "kind": TEXT, "data": {"type": "object"}}),
+    "Source": record({"tree": TEXT_OR_NULL, "commit": TEXT_OR_NULL, "dirty": {"type": ["boolean", "null"]}}, {"branch": TEXT_OR_NULL}),
+    "Step": record(
+        {
+            "id": TEXT,
+            "name": TEXT,
+            "status": STATUS,
+            "outcome": TEXT_OR_NULL,
+            "conclusion": TEXT_OR_NULL,
+            "exit_code": INTEGER_OR_NULL,
+            "duration_ms": INTEGER_OR_NULL,
+        },
+        {"from": INTEGER_OR_NULL, "to": INTEGER_OR_NULL, "index": INTEGER, "reason": TEXT_OR_NULL},
+    ),
+    "Job": record(
+        {
+            "id": TEXT,
+            "uid": TEXT,
+            "name": TEXT,
+            "status": STATUS,
+            "reason": TEXT_OR_NULL,
+            "cached": FLAG,
+            "outputs": {"type": "object", "additionalProperties": TEXT},
+            "started": TIME_OR_NULL,
+            "finished": TIME_OR_NULL,
+            "needs": many(TEXT),
+            "log": INTEGER_OR_NULL,
+            "steps": many(ref("Step")),
+        }
+    ),
+    "RunLine": record(
+        {
+            "id": TEXT,
+            "pipeline": TEXT,
+            "file": TEXT,
+            "status": STATUS,
+            "reason": TEXT_OR_NULL,
+            "source": ref("Source"),
+            "attempt": INTEGER,
+            "created": TIME,
+            "started": TIME_OR_NULL,
+            "finished": TIME_OR_NULL,
+            "directory": TEXT,
+            "title": TEXT_OR_NULL,
+        }
+    ),
+    "Run": record(
+        {
+            "id": TEXT,
+            "pipeline": TEXT,
+            "file": TEXT,
+            "status": STATUS,
+            "source": ref("Source"),
+            "attempt": INTEGER,
+            "directory": TEXT,
+            "created": TIME,
+            "started": TIME_OR_NULL,
+            "finished": TIME_OR_NULL,
+            "jobs": many(ref("Job")),
+        },
+        {"reason": TEXT_OR_NULL},
+    ),
+    "Runs": record({"runs": many(ref("RunLine"))}),
+    "Started": record({"runs": many(record({"run": TEXT, "pipeline": TEXT, "file": TEXT})), "since": INTEGER}),
+    "Retried": record({"run": TEXT, "attempt": INTEGER, "since": INTEGER}),
+    "Excerpts": record(
+        {
+            "excerpts": many(
+                record(
+                    {
+                        "job": TEXT,
+                        "step": INTEGER_OR_NULL,
+                        "name": TEXT,
+                        "exit_code": INTEGER_OR_NULL,
+                        "reason": TEXT,
+                        "lines": {**many(TEXT), "maxItems": 20},
+                    }
+                )
+            )
+        }
+    ),
+    "Process": record({"pid": INTEGER}, {"since": TIME, "pss": INTEGER_OR_NULL}),
+    "Daemon": record(
+        {
+            "version": TEXT,
+            "socket": TEXT,
+            "state": TEXT,
+            "home": TEXT_OR_NULL,
+            "processes": record(
+                {
+                    "supervisor": ref("Process"),
+                    "engine": ref("Process"),
+                    "loco": {"anyOf": [ref("Process"), {"type": "null"}]},
+                    "runners": many(record({"pid": INTEGER, "job": TEXT_OR_NULL})),
+                }
+            ),
+            "queues": record({"builds": INTEGER, "deployments": INTEGER}),
+        }
+    ),
+    "Accepted": record({"accepted": FLAG}),
+}
