@@ -26,14 +26,14 @@ log = logging.getLogger("sparki.builder")
 class Pool:
     """The runners of one state folder. `size` runners stay; more are forked while a run asks for more at once."""
 
-    def __init__(self, home: str, ledger: Ledger, size: int, on_grew: Callable[[str], None]) -> None:
+    def __init__(self, home: str, ledger: Ledger, size: int) -> None:
         self.home = home
         self.size = size
         self.wanted = size
         self.links: dict[str, RunnerLink] = {}
         self.supervisor: SupervisorLink | None = None
         self._ledger = ledger
-        self._on_grew = on_grew
+        self.on_grew: Callable[[str], None] = lambda _: None  # the log of a watched job grew: its uid
         self._hellos: dict[str, dict[str, Any]] = {}  # said, and not yet caught up with
         self._arrived: list[Arrived] = []
         self._gone: list[Gone] = []
@@ -89,6 +89,10 @@ class Pool:
         for link in self.links.values():
             link.close()
 
+    def want(self, at_once: int) -> None:
+        """A run asks for that many jobs at once: more runners than usual are forked while jobs wait."""
+        self.wanted = max(self.wanted, min(at_once, MOST_RUNNERS))
+
     def wake(self) -> None:
         """Something was queued: take a turn."""
         self._wake.set()
@@ -130,8 +134,11 @@ class Pool:
                 self.supervisor.ask("spawn")
 
     def _retire_surplus(self, waiting: int) -> None:
-        idle = [link for link in self.links.values() if link.idle]
-        for link in idle[: max(0, len(self.links) - max(self.size, self.wanted))] if not waiting else ():
+        """Once all is quiet, let the runners go that only a run with many jobs at once wanted."""
+        if waiting or any(not link.idle for link in self.links.values()):
+            return
+        self.wanted = self.size
+        for link in list(self.links.values())[self.size :]:
             link.ready = False
             link.quit()
 
@@ -171,7 +178,7 @@ class Pool:
         self._wake.set()
 
     def log_grew(self, job: str) -> None:
-        self._on_grew(job)
+        self.on_grew(job)
 
     def hung_up(self, link: RunnerLink) -> None:
         if self.links.get(link.name) is link:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from sparki_daemon.model.job import JobState
 from sparki_daemon.model.plan import JobPlan, Plan
+from sparki_daemon.pipeline import needs
 from sparki_daemon.store.jobs import JobRow
 
 
@@ -40,14 +41,28 @@ class Live:
     """The jobs of one run. Counts are kept as jobs end, so that a chain of n jobs costs n, not n squared."""
 
     def __init__(
-        self, run: str, plan: Plan, github: dict[str, Any], jobs: Iterable[LiveJob], *, cancelling: bool, limit: int | None
+        self,
+        run: str,
+        plan: Plan,
+        jobs: Iterable[LiveJob],
+        *,
+        spec: dict[str, Any],
+        attempt: int = 1,
+        cancelling: bool = False,
+        started: bool = False,
+        limit: int | None = None,
+        offered: Iterable[str] = (),
     ) -> None:
         self.run = run
         self.plan = plan
-        self.github = github
+        self.spec = spec  # RunSpec without the plan
+        self.github: dict[str, Any] = spec["github"]
+        self.attempt = attempt
         self.cancelling = cancelling
+        self.started = started
         self.limit = limit
         self.jobs = {job.plan.id: job for job in jobs}
+        self.by_uid = {job.uid: job for job in self.jobs.values()}
         self.legs: dict[str, list[LiveJob]] = {}
         for job in self.jobs.values():
             self.legs.setdefault(job.plan.base, []).append(job)
@@ -58,8 +73,37 @@ class Live:
         self._left = {base: sum(not leg.state.terminal for leg in legs) for base, legs in self.legs.items()}
         self._unmet = {base: sum(self._left[need] > 0 for need in legs[0].plan.needs) for base, legs in self.legs.items()}
         self.unfinished = sum(self._left.values())
+        self._well: dict[str, bool] = {}  # bases that have ended: did they and all before them succeed?
+        self._graph: needs.Graph | None = None
         self.offered = set(offered)  # keys in the queue or beyond, not ended
         self._held: deque[LiveJob] = deque()  # may run, but `limit` of the run or `max-parallel` of the matrix is reached
+
+    @property
+    def results(self) -> needs.Results:
+        """How each leg stands, as `pipeline.needs` asks for it."""
+        return cast("needs.Results", self.legs)
+
+    @property
+    def graph(self) -> needs.Graph:
+        """The graph of all that a job depends on; made when the first `if` asks."""
+        if self._graph is None:
+            self._graph = needs.Graph(self.plan)
+        return self._graph
+
+    def all_well_before(self, base: str) -> bool:
+        """Whether every job that `base` depends on, near and far, succeeded; they have all ended."""
+        waiting = [base]
+        while waiting:  # no recursion: a chain may be thousands long
+            now = waiting[-1]
+            unknown = [need for need in self.legs[now][0].plan.needs if need not in self._well]
+            if unknown:
+                waiting += unknown
+                continue
+            well = all(self._well[need] for need in self.legs[now][0].plan.needs)
+            waiting.pop()
+            if now != base:
+                self._well[now] = well and needs.result_of(self.results[now]) == "success"
+        return well
 
     def ready(self) -> list[LiveJob]:
         """Queued jobs whose needs have all ended, that were not offered yet; for a run that starts or is met again."""

@@ -9,13 +9,14 @@ from functools import partial
 from typing import Any
 
 from sparki_daemon.builder.ports import Arrived, Attached, Gone, Stop, Turn
+from sparki_daemon.engine import terms
 from sparki_daemon.engine.live import Live, LiveJob
 from sparki_daemon.engine.specs import Specs
 from sparki_daemon.model.job import IllegalMove, JobEvent, JobState
 from sparki_daemon.model.plan import JobPlan, Plan, plan_from_json
 from sparki_daemon.model.problem import ExitCode, Problem, SparkiError
 from sparki_daemon.model.run import RunEvent, RunState, verdict
-from sparki_daemon.pipeline import needs
+from sparki_daemon.pipeline.needs import needs_context
 from sparki_daemon.queue.protocol import BUILDS, Queue
 from sparki_daemon.store import cursors, jobs, runs, steps
 from sparki_daemon.store.protocol import Store, Tx
@@ -76,8 +77,8 @@ class Scheduler:
             await self._take(tx, turn, piece)
         for runner in gone:
             await self._lose(tx, turn, runner.runner, runner.reason)
-        for runner in attached:
-            await self._meet(tx, turn, runner)
+        for met in attached:
+            await self._meet(tx, turn, met)
         dead = {runner.runner for runner in gone}
         await self._assign(tx, turn, [name for name in dict.fromkeys([*idle, *turn.freed]) if name not in dead])
         return turn
@@ -149,18 +150,12 @@ class Scheduler:
             reason=record["reason"],
             at=rfc3339(record["t"]),
             outputs=record["outputs"],
-            tolerated=record["result"] == "failure" and self._tolerated(live, job),
+            tolerated=record["result"] == "failure" and terms.tolerated(live, job),
             log_bytes=record["log"],
         )
         if row.state is JobState.LOST:
             await steps.end_running(tx, row, outcome="failure", reason=row.reason, log_to=row.log_bytes)
         await self._after(tx, turn, live, job, row)
-
-    def _tolerated(self, live: Live, job: LiveJob) -> bool:
-        try:
-            return needs.tolerated(job.plan, live.plan, live.legs, github=live.github)
-        except SparkiError:
-            return False
 
     async def _after(self, tx: Tx, turn: Turn, live: Live, job: LiveJob, row: jobs.JobRow) -> None:
         """What follows from the end of a job: successors, fail-fast, the end of its run."""
@@ -193,7 +188,7 @@ class Scheduler:
             if job.state is not JobState.QUEUED:
                 continue
             try:
-                goes = needs.should_run(job.plan, live.plan, live.legs, cancelling=live.cancelling, github=live.github)
+                goes = terms.goes(live, job)
             except SparkiError as error:
                 row = await jobs.move(tx, job.uid, JobEvent.FAILED, reason="; ".join(_line(problem) for problem in error.problems))
                 waiting += live.ended(job, row)
@@ -221,16 +216,10 @@ class Scheduler:
         turn.waiting = await self._queue.depth(tx, BUILDS)
 
     async def _give(self, tx: Tx, turn: Turn, live: Live, job: LiveJob, free: list[str]) -> None:
-        try:
-            name = needs.display_name(job.plan, live.plan, live.legs, github=live.github)
-        except SparkiError as error:
-            row = await jobs.move(tx, job.uid, JobEvent.FAILED, reason="; ".join(_line(problem) for problem in error.problems))
-            await self._after(tx, turn, live, job, row)
-            return
         runner = free.pop(0)
         log = self._specs.log_path(live.run, job.plan.id, job.row.attempt)
-        job.row = await jobs.move(tx, job.uid, JobEvent.ASSIGNED, runner=runner, log=log, name=name)
-        turn.assign.append((runner, self._specs.job(live, job, needs.needs_context(job.plan, live.plan, live.legs))))
+        job.row = await jobs.move(tx, job.uid, JobEvent.ASSIGNED, runner=runner, log=log, name=terms.name(live, job))
+        turn.assign.append((runner, self._specs.job(live, job, needs_context(job.plan, live.results))))
 
     # -- deaths and meetings -------------------------------------------------------------------------------------------
 
@@ -322,7 +311,7 @@ class Scheduler:
 
     def _wants_cancelled(self, live: Live, job: LiveJob) -> bool:
         try:
-            return needs.should_run(job.plan, live.plan, live.legs, cancelling=True, github=live.github)
+            return terms.goes(live, job)
         except SparkiError:
             return False
 
@@ -333,7 +322,9 @@ class Scheduler:
             raise SparkiError(Problem(code="run_active", message=f"run {run} is still {row.state}"), exit_code=ExitCode.RED)
         again = [job for job in await jobs.of_run(tx, run) if not failed or job.state is not JobState.SUCCESS]
         if not any(job.state is not JobState.SKIPPED for job in again):
-            problem = Problem(code="nothing_to_retry", message=f"every job of run {run} succeeded", hint="without --failed all of them run again")
+            problem = Problem(
+                code="nothing_to_retry", message=f"every job of run {run} succeeded", hint="without --failed all of them run again"
+            )
             raise SparkiError(problem)
         await runs.move(tx, run, RunEvent.RETRIED)
         for job in again:

@@ -1,0 +1,201 @@
+"""The engine: answers what the API asks, with the parts that `main` gave it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from sparki_daemon.builder.pool import Pool
+from sparki_daemon.engine.api.ports import JobLog, StepRange
+from sparki_daemon.engine.feed import Feed
+from sparki_daemon.engine.log_watch import LogWatch
+from sparki_daemon.engine.scheduler import Scheduler
+from sparki_daemon.engine.specs import Specs
+from sparki_daemon.engine.subsystems.run import Runs
+from sparki_daemon.model.event import Event
+from sparki_daemon.model.problem import ExitCode, Problem, SparkiError
+from sparki_daemon.queue.protocol import BUILDS, DEPLOYMENTS, Queue
+from sparki_daemon.store import jobs, journal, runs, steps
+from sparki_daemon.store.protocol import Store, Tx
+from sparki_daemon.system import clock, files, process
+
+ENDS = frozenset({"job.finished"})
+
+
+class Engine:
+    """Fills `EnginePort`."""
+
+    def __init__(
+        self, home: str, version: str, store: Store, queue: Queue, scheduler: Scheduler, specs: Specs, pool: Pool, head: int
+    ) -> None:
+        self.feed = Feed(self.events_since, head)
+        self.log_watch = LogWatch(lambda uid: pool.watch(uid, on=True), lambda uid: pool.watch(uid, on=False))
+        self._home = home
+        self._version = version
+        self._store = store
+        self._queue = queue
+        self._specs = specs
+        self._pool = pool
+        self._runs = Runs(store, scheduler, home)
+        self._since = clock.rfc3339(clock.now_ms())
+        self._stopping = ""
+        self._sweeps: set[asyncio.Task[None]] = set()
+        store.on_commit(self._committed)
+
+    def _committed(self, events: Sequence[Event]) -> None:
+        self.feed.publish(events)
+        for event in events:
+            if event.kind == "job.finished":
+                self.log_watch.notify(event.data["uid"])
+            elif event.kind == "run.finished":
+                self._later(self._sweep(event.stream))
+            elif event.kind in ("run.created", "run.retried", "job.queued"):
+                self._pool.wake()
+
+    def _later(self, work: Any) -> None:
+        task = asyncio.ensure_future(work)
+        self._sweeps.add(task)
+        task.add_done_callback(self._sweeps.discard)
+
+    async def _sweep(self, run: str) -> None:
+        """Remove what an ended run worked in."""
+        row = await self._store.read(lambda tx: runs.get(tx, run))
+        if row is not None and row.state.terminal:
+            self._specs.forget(run)
+            await asyncio.to_thread(files.remove_tree, self._specs.run_folder(run, row.attempt))
+
+    # -- runs ----------------------------------------------------------------------------------------------------------
+
+    async def start_runs(self, request: dict[str, Any], idempotency_key: str | None) -> dict[str, Any]:
+        self._refuse_while_stopping()
+        answer = await self._runs.start(request, idempotency_key)
+        self._pool.want(request.get("max_parallel") or 0)
+        return answer
+
+    async def list_runs(self, *, directory: str | None, limit: int, before: str | None) -> list[dict[str, Any]]:
+        return await self._runs.listing(directory=directory, limit=limit, before=before)
+
+    async def show_run(self, run: str, *, directory: str | None) -> dict[str, Any]:
+        return await self._runs.show(run, directory=directory)
+
+    async def cancel_run(self, run: str, *, force: bool) -> dict[str, Any]:
+        found, stops = await self._runs.cancel(run, force=force)
+        for stop in stops:
+            self._pool.stop(stop)
+        return await self._runs.show(found, directory=None)
+
+    async def retry_run(self, run: str, *, failed: bool, idempotency_key: str | None) -> dict[str, Any]:
+        self._refuse_while_stopping()
+        return await self._runs.retry(run, failed=failed, key=idempotency_key)
+
+    def _refuse_while_stopping(self) -> None:
+        if self._stopping == "stop":
+            raise SparkiError(Problem(code="daemon_stopping", message="the daemon is stopping"), exit_code=ExitCode.UNREACHABLE)
+
+    # -- events and logs -----------------------------------------------------------------------------------------------
+
+    async def events_since(self, seq: int, *, stream: str | None, limit: int) -> list[Event]:
+        return await self._store.read(lambda tx: journal.since(tx, seq, stream=stream, limit=limit))
+
+    async def head(self) -> int:
+        return await self._store.read(journal.head)
+
+    async def job_log(self, uid: str) -> JobLog:
+        async def read(tx: Tx) -> JobLog:
+            job = await jobs.get(tx, uid)
+            if job is None:
+                raise SparkiError(Problem(code="no_such_job", message=f"there is no job '{uid}'"), exit_code=ExitCode.NOT_FOUND)
+            ranges = tuple(
+                StepRange(step.index, step.name, step.log_from, step.log_to, step.started or "") for step in await steps.of_job(tx, job)
+            )
+            path = job.log or self._specs.log_path(job.run, job.key, job.attempt)
+            return JobLog(
+                uid=uid,
+                key=job.key,
+                run=job.run,
+                path=path,
+                ended=job.state.terminal,
+                attempt=job.attempt,
+                steps=ranges,
+                started=job.started or "",
+            )
+
+        return await self._store.read(read)
+
+    # -- the daemon ----------------------------------------------------------------------------------------------------
+
+    async def daemon_status(self) -> dict[str, Any]:
+        async def depths(tx: Tx) -> dict[str, int]:
+            return {queue: await self._queue.depth(tx, queue) for queue in (BUILDS, DEPLOYMENTS)}
+
+        return {
+            "version": self._version,
+            "home": self._home,
+            "socket": _told(self._home).get("socket", ""),
+            "state": self._stopping or "running",
+            "processes": {
+                "supervisor": _process(os.getppid(), None),
+                "engine": _process(os.getpid(), self._since),
+                "loco": None,
+                "runners": [{"pid": link.pid, "job": link.job, "pss": process.pss_bytes(link.pid)} for link in self._pool.links.values()],
+            },
+            "queues": await self._store.read(depths),
+        }
+
+    async def stop_daemon(self, *, force: bool) -> None:
+        """End the daemon: at once when it is idle, with `force` after cancelling what runs. Raises SparkiError `runs_active`."""
+        active = await self._store.read(runs.active)
+        if active and not force:
+            names = ", ".join(run.id for run in active[:5]) + (f" and {len(active) - 5} more" if len(active) > 5 else "")
+            problem = Problem(code="runs_active", message=f"runs are active: {names}", hint="wait for them, or --force cancels them")
+            raise SparkiError(problem, exit_code=ExitCode.RED)
+        self._stopping = "stop"
+        for run in active:
+            try:
+                await self.cancel_run(run.id, force=True)
+            except SparkiError:
+                continue  # it ended by itself meanwhile
+        await self._until(lambda: self._store.read(runs.active), limit_s=5.0)
+        self._ask_supervisor("stop")
+
+    async def restart_daemon(self) -> None:
+        """Start supervisor and engine anew, as the program on disk is now; runners and their jobs go on."""
+        self._stopping = "restart"
+        self._ask_supervisor("restart")
+
+    def _ask_supervisor(self, what: str) -> None:
+        """Ask a moment later: the answer to whoever asked goes out first."""
+        if self._pool.supervisor:
+            asyncio.get_running_loop().call_later(0.05, self._pool.supervisor.ask, what)
+
+    async def _until(self, busy: Callable[[], Any], *, limit_s: float) -> None:
+        deadline = asyncio.get_running_loop().time() + limit_s
+        while await busy() and asyncio.get_running_loop().time() < deadline:
+            await asyncio.sleep(0.02)
+
+
+def _process(pid: int, since: str | None) -> dict[str, Any]:
+    return {"pid": pid, "since": since or _started(pid), "pss": process.pss_bytes(pid)}
+
+
+def _started(pid: int) -> str:
+    """When a process began, RFC 3339; empty where the system does not say."""
+    ticks = process.start_time(pid)
+    if ticks is None:
+        return ""
+    with open("/proc/stat", "rb") as file:
+        boot_s = next(int(line.split()[1]) for line in file if line.startswith(b"btime"))
+    return clock.rfc3339(boot_s * 1000 + ticks * 1000 // os.sysconf("SC_CLK_TCK"))
+
+
+def _told(home: str) -> dict[str, Any]:
+    import json  # noqa: PLC0415  # once a status
+
+    try:
+        with open(os.path.join(home, "daemon.json"), "rb") as file:
+            found = json.load(file)
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
