@@ -1,0 +1,143 @@
+"""`sparki run` and `sparki retry`: start, follow, sum up."""
+
+# ruff: noqa: PLC0415  # what only some ways of running need is imported on those
+
+from __future__ import annotations
+
+import os
+import time
+
+from sparki_cli.connect import connect, own_directory
+from sparki_cli.interrupts import Interrupts
+from sparki_cli.view import RunView, worst
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from sparki_cli.render import Output
+    from sparki_cli.sink import Sink
+    from sparki_daemon.client.engine import Engine
+
+STOPPED_WATCHING = 7
+
+
+def run(
+    output: Output,
+    *,
+    pipelines: list[str],
+    jobs: list[str],
+    max_parallel: int | None,
+    detach: bool,
+    plan: bool,
+    show_list: bool,
+    ref: str | None,
+    no_cache: bool,
+    workspace: str | None,
+    directory: str | None,
+) -> int:
+    """Run pipelines; the exit code is the worst of their runs'."""
+    here = own_directory(directory)
+    if plan or show_list:
+        from sparki_cli import planning
+
+        if show_list:
+            return planning.show_list(output, here)
+        return planning.show_plans(output, here, pipelines, jobs=jobs, ref=ref)
+    request = {
+        "directory": here,
+        "pipelines": pipelines,
+        "jobs": jobs,
+        "max_parallel": max_parallel,
+        "workspace": workspace or "empty",
+        "env": dict(os.environ),
+        "ref": ref,
+        "no_cache": no_cache,
+    }
+    engine = connect(output)
+    with Interrupts() as interrupts:
+        interrupts.patience = 2  # the first waits for the answer: what was started can then be cancelled by its name
+        try:
+            answer = engine.start_runs(request)
+        except KeyboardInterrupt:
+            output.note("interrupted before the daemon answered: `sparki runs` tells whether a run was started")
+            return 130
+        for note in answer.get("notes", ()):
+            output.note(f"note: {note['message'] if isinstance(note, dict) else note}")
+        views = [RunView(started["run"], started["pipeline"], started.get("file", "")) for started in answer["runs"]]
+        return _told(output, engine, views, answer["since"], interrupts, detach=detach)
+
+
+def retry(output: Output, *, run: str, failed: bool, detach: bool, directory: str | None) -> int:
+    """A new attempt at a run; the exit code is that attempt's."""
+    engine = connect(output)
+    with Interrupts() as interrupts:
+        interrupts.patience = 2
+        try:
+            shown = engine.show_run(run, own_directory(directory))
+            answer = engine.retry_run(shown["id"], failed=failed)
+        except KeyboardInterrupt:
+            output.note("interrupted before the daemon answered: `sparki show` tells whether the run was started again")
+            return 130
+        view = RunView(answer["run"], shown["pipeline"], shown.get("file", ""))
+        return _told(output, engine, [view], answer["since"], interrupts, detach=detach)
+
+
+def _told(output: Output, engine: Engine, views: list[RunView], since: int, interrupts: Interrupts, *, detach: bool) -> int:
+    """Follow what was started, unless it was detached."""
+    if detach and not interrupts.count:
+        for view in views:
+            if output.as_json:
+                output.document({"run": view.run, "pipeline": view.pipeline})
+            else:
+                output.line(f"{view.run}  {view.pipeline}")
+        return 0
+    from sparki_cli.follow import Watch
+
+    watch = Watch(engine, _sink(output), views, since)
+    interrupts.patience = 3
+    try:
+        code = watch.to_the_end(interrupts)
+        _sum_up(output, engine, watch)
+    except BrokenPipeError:
+        # Whoever read our output has left; the run goes on: it is cancelled by Ctrl-C, or by name
+        return STOPPED_WATCHING
+    except Exception:
+        for view in views:
+            if not view.ended:
+                output.note(f"{view.run} goes on: `sparki show {view.run}`, `sparki logs {view.run} -f`")
+        raise
+    return code
+
+
+def _sink(output: Output) -> Sink:
+    from sparki_cli import sink
+
+    if output.as_json:
+        return sink.JsonSink(output)
+    if output.quiet:
+        return sink.Sink(output)
+    if output.live:
+        from sparki_cli.live import LiveSink
+
+        return LiveSink(output)
+    return sink.PlainSink(output)
+
+
+def _sum_up(output: Output, engine: Engine, watch: Any) -> None:
+    views: list[RunView] = watch.views
+    if output.as_json:
+        if len(views) > 1:
+            data = {"runs": [{"run": view.run, "status": view.status} for view in views], "status": worst(view.status for view in views)}
+            output.document({"seq": watch.last_seq, "time": _now(), "stream": "", "kind": "runs.finished", "data": data})
+        return
+    from sparki_cli.summary import summary
+
+    for view in sorted(views, key=lambda view: view.status != "success"):  # failures last
+        red = view.status in ("failure", "lost")
+        output.raw(summary(output, view, engine.excerpts(view.run) if red else []))
+
+
+def _now() -> str:
+    now = time.time()
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now * 1000) % 1000:03}Z"

@@ -1,0 +1,118 @@
+"""`sparki runs`, `show` and `cancel`: look at runs that are there, and end them."""
+
+from __future__ import annotations
+
+import time
+
+from sparki_cli.connect import connect, own_directory
+from sparki_cli.render import Output, duration
+from sparki_cli.view import ENDED, milliseconds
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+def list_runs(output: Output, *, limit: int, everywhere: bool, directory: str | None) -> int:
+    """The newest runs of this repository, or of all."""
+    here = own_directory(directory)
+    runs = connect(output).list_runs(None if everywhere else here, limit)
+    if output.as_json:
+        output.document({"runs": runs})
+    elif runs:
+        now_ms = int(time.time() * 1000)
+        output.table([_row(output, run, now_ms, everywhere=everywhere) for run in runs], _header(everywhere=everywhere))
+    else:
+        output.note("no runs yet: `sparki run` starts one")
+    return 0
+
+
+def show(output: Output, *, run: str, directory: str | None) -> int:
+    """A run with its jobs and steps."""
+    shown = connect(output).show_run(run, own_directory(directory))
+    if output.as_json:
+        output.document(shown)
+    else:
+        output.raw(picture_of(output, shown, int(time.time() * 1000)))
+    return 0
+
+
+def cancel(output: Output, *, run: str, force: bool, directory: str | None) -> int:
+    """Ask a run to end; it is ending when this comes back."""
+    engine = connect(output)
+    name = engine.show_run(run, own_directory(directory))["id"]
+    answer = engine.cancel_run(name, force=force)
+    if output.as_json:
+        output.document(answer)
+    else:
+        output.line(f"{answer.get('id', name)} is being {'ended' if force else 'cancelled'}")
+    return 0
+
+
+def picture_of(output: Output, shown: dict[str, Any], now_ms: int) -> str:
+    """The lines of `sparki show`."""
+    source = shown.get("source") or {}
+    what = " ".join(part for part in (source.get("branch"), _commit(source)) if part)
+    attempt = f", attempt {shown['attempt']}" if shown.get("attempt", 1) > 1 else ""
+    status = f"{output.status(shown['status'])}{_reason(shown)}"
+    lines = [
+        f"{output.glyph(shown['status'])} {output.styled(shown['pipeline'], 'bold')}  {status}  {_took(output, shown, now_ms)}",
+        f"  {shown['id']}{attempt}  {what}  {output.styled(_age(shown['created'], now_ms), 'dim')}",
+    ]
+    for job in shown["jobs"]:
+        tolerated = ", tolerated" if job.get("tolerated") and job["status"] == "failure" else ""
+        cached = ", cached" if job.get("cached") else ""
+        status = f"{output.status(job['status'])}{tolerated}{cached}{_reason(job)}"
+        lines.append(f"  {output.glyph(job['status'])} {job['name']}  {status}  {_took(output, job, now_ms)}".rstrip())
+        lines += [_step(output, step) for step in job["steps"]]
+    return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def _step(output: Output, step: dict[str, Any]) -> str:
+    status = step.get("conclusion") or step["status"]
+    parts = [] if status in ("success", "running", "skipped") else [status]
+    if step.get("exit_code"):
+        parts.append(f"exit code {step['exit_code']}")
+    if step.get("duration_ms") is not None and status != "skipped":
+        parts.append(duration(step["duration_ms"]))
+    return f"      {output.glyph(status)} {step['name']} {output.styled(', '.join(parts), 'dim')}"
+
+
+def _header(*, everywhere: bool) -> tuple[str, ...]:
+    columns = ("RUN", "STATUS", "PIPELINE", "SOURCE", "TOOK", "CREATED")
+    return (*columns, "WHERE") if everywhere else columns
+
+
+def _row(output: Output, run: dict[str, Any], now_ms: int, *, everywhere: bool) -> tuple[str, ...]:
+    source = run.get("source") or {}
+    what = " ".join(part for part in (source.get("branch"), _commit(source)) if part)
+    status = f"{output.glyph(run['status'])} {output.status(run['status'])}"
+    row = (run["id"], status, run["pipeline"], what, _took(output, run, now_ms), _age(run["created"], now_ms))
+    return (*row, run.get("directory") or "") if everywhere else row
+
+
+def _commit(source: dict[str, Any]) -> str:
+    """A commit's short name; a `+` says that the tree had more than it."""
+    commit = str(source.get("commit") or "")[:7]
+    return commit + "+" if commit and source.get("dirty") else commit
+
+
+def _reason(part: dict[str, Any]) -> str:
+    reason = part.get("reason")
+    return f" ({reason})" if reason and reason != part["status"] else ""
+
+
+def _took(output: Output, part: dict[str, Any], now_ms: int) -> str:
+    started, finished = part.get("started"), part.get("finished")
+    if not started or (part["status"] in ENDED and not finished):
+        return ""
+    return output.styled(duration((milliseconds(finished) if finished else now_ms) - milliseconds(started)), "dim")
+
+
+def _age(time_text: str, now_ms: int) -> str:
+    """How long ago, in the largest unit that says something."""
+    seconds = max(0, now_ms - milliseconds(time_text)) // 1000
+    for unit, size in (("d", 86_400), ("h", 3600), ("m", 60)):
+        if seconds >= size:
+            return f"{seconds // size}{unit} ago"
+    return f"{seconds}s ago"

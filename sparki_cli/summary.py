@@ -1,0 +1,67 @@
+"""What stays on the terminal when a run has ended: a line a job, failures last, each with the lines that say why."""
+
+from __future__ import annotations
+
+from sparki_cli.render import Output, duration
+from sparki_cli.sink import job_status
+from sparki_cli.view import RED, JobView, RunView
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+GREEN_LIMIT = 20  # more green jobs than this are counted, not listed
+EXCERPT_LINES = 20
+
+
+def summary(output: Output, view: RunView, excerpts: list[dict[str, Any]]) -> str:
+    """The summary of one run; `excerpts` are those of its failed steps, as the engine tells them."""
+    red = [job for job in view.jobs.values() if job.status in RED and not job.tolerated]
+    green = [job for job in view.jobs.values() if job not in red]
+    lines = [""]
+    if not output.quiet:
+        lines += _green(output, green)
+    for job in red:
+        lines.append(f"  {output.glyph(job.status)} {job.name}  {job_status(output, job)}")
+        lines += _why(output, [excerpt for excerpt in excerpts if excerpt["job"] == job.key])
+    reason = f" ({view.reason})" if view.reason and view.reason != view.status else ""
+    took = f"  {duration(view.duration_ms(view.finished_ms))}" if view.finished_ms else ""
+    lines.append(
+        f"{output.glyph(view.status)} {output.styled(view.pipeline, 'bold')}  {output.status(view.status)}{reason}{took}  {view.run}"
+    )
+    lines += _look_further(output, view, red)
+    return "\n".join(lines) + "\n"
+
+
+def _green(output: Output, jobs: list[JobView]) -> list[str]:
+    if len(jobs) <= GREEN_LIMIT:
+        return [f"  {output.glyph(job.status)} {job.name}  {job_status(output, job)}" for job in jobs]
+    counts: dict[str, int] = {}
+    for job in jobs:
+        counts[job.status] = counts.get(job.status, 0) + 1
+    return [f"  {output.glyph(status)} {count} jobs  {output.status(status)}" for status, count in counts.items()]
+
+
+def _why(output: Output, excerpts: list[dict[str, Any]]) -> list[str]:
+    lines = []
+    for excerpt in excerpts:
+        code = excerpt.get("exit_code")
+        why = excerpt.get("reason") or (f"exit code {code}" if code is not None else "failed")
+        if excerpt.get("name"):
+            lines.append(f"      {excerpt['name']}: {why}")
+        lines += [f"      {output.styled(output.bar, 'red')} {line}" for line in excerpt["lines"][-EXCERPT_LINES:]]
+    return lines
+
+
+def _look_further(output: Output, view: RunView, red: list[JobView]) -> list[str]:
+    if not red:
+        return []
+    commands = [f"sparki logs {view.run} {quoted(red[0].key)}", f"sparki retry {view.run} --failed"]
+    return [output.styled("  " + command, "dim") for command in commands]
+
+
+def quoted(word: str) -> str:
+    """`word` as a shell takes it."""
+    if word and all(c.isalnum() or c in "-_./" for c in word):
+        return word
+    return "'" + word.replace("'", "'\\''") + "'"
