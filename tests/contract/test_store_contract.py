@@ -14,7 +14,7 @@ from sparki_daemon.store import cursors, journal, projects
 from sparki_daemon.store.protocol import Store, Tx
 
 
-class Refused(Exception):
+class Refused(Exception):  # noqa: N818  # reads as what happened
     pass
 
 
@@ -199,7 +199,7 @@ async def test_reads_at_the_same_time_have_views_of_their_own(store: Store) -> N
 
 
 async def test_a_read_can_not_write(store: Store) -> None:
-    with pytest.raises(Exception, match="readonly|read-only"):
+    with pytest.raises(Exception, match=r"readonly|read-only"):
         await store.read(lambda tx: cursors.advance(tx, "1", 10))
 
     assert await store.read(lambda tx: cursors.get(tx, "1")) == 0
