@@ -47,6 +47,12 @@ def test_a_value_of_any_characters_is_hidden_as_json_and_uri_see_it(value: str) 
         assert b"*** " in masker.feed(text.encode() + b" ")
 
 
+def test_line_ends_beyond_ascii_are_hidden_whether_json_escapes_them_or_not() -> None:
+    masker = Masker(['say "\u2028ü"'])
+
+    assert masker.mask_text('<say \\"\\u2028ü\\"> <say \\"\u2028ü\\">') == "<***> <***>"
+
+
 def test_a_value_outside_the_basic_plane_is_hidden_as_a_surrogate_pair() -> None:
     assert Masker(["key-😀-key"]).mask_text(json.dumps("key-😀-key")) == '"***"'
 
