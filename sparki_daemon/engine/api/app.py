@@ -24,9 +24,9 @@ from sparki_daemon.model.problem import SparkiError
 OPERATIONS: tuple[Operation, ...] = (*daemon.ROUTES, *runs.ROUTES, *jobs.ROUTES, *events.ROUTES)
 
 
-def create_app(engine: EnginePort, version: str) -> ASGIApp:
-    """The API of `engine`; `version` is the program's."""
-    operations = (*OPERATIONS, _document_route(version))
+def build(engine: EnginePort) -> ASGIApp:
+    """The API of `engine`."""
+    operations = (*OPERATIONS, _document_route())
     by_path: dict[str, dict[str, Operation]] = {}
     for operation in operations:
         by_path.setdefault(operation.path, {})[operation.method] = operation
@@ -69,12 +69,12 @@ async def _no_such_path(scope: Scope, receive: Receive, send: Send) -> None:
     await response(scope, receive, send)
 
 
-def _document_route(version: str) -> Operation:
+def _document_route() -> Operation:
     document: list[dict[str, Any]] = []  # made when it is first asked for
 
     async def show(_: EnginePort, __: Asked) -> Response:
         if not document:
-            document.append(openapi(operations, version))
+            document.append(openapi(operations))
         return json_answer(document[0])
 
     route = Operation(

@@ -6,6 +6,8 @@ import asyncio
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
+from typing import Any
 
 from sparki_daemon.engine.api.ports import EnginePort, JobLog
 from sparki_daemon.engine.api.stream import Batch, Chunks
@@ -28,9 +30,9 @@ class JobText:
         self._log = log
         self._reader = reader
         self._texts = texts
-        self._starts = [step.start for step in log.steps]
-        self._ends = [step.end for step in log.steps]
-        self._steps = [step.index for step in log.steps]
+        self._starts = [step.start for step in log.written]
+        self._ends = [step.end for step in log.written]
+        self._steps = [step.index for step in log.written]
         self._seen = at  # size at the last look
         self._grew_at = 0.0
         self._settling: tuple[float, int] | None = None  # when the text up to there may go
@@ -145,10 +147,10 @@ class Follower:
             self._close_job(uid)
             self._at.pop(uid, None)
         elif kind == "job.started":
-            await self._open_job(uid, data.get("attempt"))
+            await self._open_job(uid, data.get("attempt"), fresh=True)
         elif kind == "job.finished":
-            return text.rest() if data.get("status") != "skipped" and (text := await self._text(uid)) else ()
-        elif kind in {"step.started", "step.finished"} and (text := await self._text(uid)):
+            return text.rest() if data.get("status") != "skipped" and (text := await self._text(data)) else ()
+        elif kind in {"step.started", "step.finished"} and (text := await self._text(data)):
             start, end = data["from"] or 0, data.get("to")
             if end is None:
                 text.begin(data["step"], start)
@@ -188,13 +190,14 @@ class Follower:
         except TimeoutError:
             pass
 
-    async def _text(self, uid: str) -> JobText | None:
+    async def _text(self, data: Mapping[str, Any]) -> JobText | None:
+        uid = data["uid"]
         if uid not in self._jobs:
-            await self._open_job(uid)
+            await self._open_job(uid, data.get("attempt"))
         return self._jobs[uid]
 
-    async def _open_job(self, uid: str, attempt: int | None = None) -> None:
-        """Find the job's text. A former attempt's is gone: its events come without it."""
+    async def _open_job(self, uid: str, attempt: int | None = None, *, fresh: bool = False) -> None:
+        """Find the job's text. A former attempt's is gone: its events come without it. `fresh`: its steps are yet to be told."""
         self._close_job(uid)
         self._jobs[uid] = None
         try:
@@ -204,9 +207,8 @@ class Follower:
         if attempt is not None and attempt != log.attempt:
             return
         stack = self._open[uid] = ExitStack()
-        reader = stack.enter_context(self._texts.open(log.path))
-        known = log if attempt is None else _without_steps(log)  # from its start on, the events tell the steps
-        self._jobs[uid] = JobText(known, reader, self._texts, self._at.get(uid, 0))
+        reader = stack.enter_context(self._texts.open(log.file))
+        self._jobs[uid] = JobText(replace(log, steps=()) if fresh else log, reader, self._texts, self._at.get(uid, 0))
         if not log.ended:
             self._unwatched[uid] = asyncio.get_running_loop().time() + SETTLE_S
 
@@ -219,7 +221,3 @@ class Follower:
     def _close_all(self) -> None:
         for uid in list(self._jobs):
             self._close_job(uid)
-
-
-def _without_steps(log: JobLog) -> JobLog:
-    return JobLog(uid=log.uid, key=log.key, run=log.run, path=log.path, ended=log.ended, attempt=log.attempt)

@@ -20,14 +20,14 @@ async def job_log(engine: EnginePort, asked: Asked) -> Response:
         raise refusal("bad_value", f"'to' ({end}) lies before 'from' ({start})")
     since = engine.feed.last  # before the look at the job: an end after the look is told
     log = await engine.job_log(asked.path["uid"])
-    with LogReader(log.path) as reader:
+    with LogReader(log.file) as reader:
         size = reader.size()
     subscription = engine.feed.subscription(since, log.run) if asked.query["follow"] and not log.ended else None
     return Stream(_bytes(engine, log, start, end, subscription), TEXT, headers={"Sparki-Log-Size": str(size)})
 
 
 async def _bytes(engine: EnginePort, log: JobLog, at: int, end: int | None, subscription: Subscription | None) -> Chunks:
-    with LogReader(log.path) as reader:
+    with LogReader(log.file) as reader:
         if subscription is not None:
             async with engine.log_watch.watch(log.uid) as changed:
                 ended = False

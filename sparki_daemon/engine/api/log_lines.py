@@ -24,7 +24,7 @@ async def lines_of(engine: EnginePort, uids: Sequence[str], subscription: Subscr
     batch = Batch()
     for uid in uids:
         log = await engine.job_log(uid)
-        with LogReader(log.path) as reader:
+        with LogReader(log.file) as reader:
             printer = LinePrinter(reader)
             async with aclosing(_looks(engine, log, reader, subscription)) as looks:
                 async for known, end in looks:
@@ -85,11 +85,12 @@ class LinePrinter:
         stop = end if log.ended else self._last_line_end(end)
         if stop <= self._at:
             return
-        starts = [step.start for step in log.steps]
+        steps = log.written
+        starts = [step.start for step in steps]
         times = _Times(self._reader, log)
         for number, offset, text in self._reader.lines(self._at, stop):
             found = bisect_right(starts, offset) - 1
-            step = log.steps[found] if found >= 0 else None
+            step = steps[found] if found >= 0 else None
             if step is not None and step.end is not None and offset >= step.end:
                 step = None
             yield encode(
@@ -145,7 +146,7 @@ async def excerpts(engine: EnginePort, run: dict[str, Any]) -> list[dict[str, An
                 found.append(_excerpt(job, None, None, []))
             continue
         log = await engine.job_log(job["uid"])
-        with LogReader(log.path) as reader:
+        with LogReader(log.file) as reader:
             for number, step in failed:
                 start, end = step.get("from"), step.get("to")
                 lines = [] if start is None or end is None else reader.tail_lines(start, end, EXCERPT_LINES)

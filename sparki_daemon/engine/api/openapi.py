@@ -19,14 +19,14 @@ SHARED_OF_BODIES = {
 }
 
 
-def openapi(operations: Sequence[Operation], version: str) -> dict[str, Any]:
-    """The document of the API at `version`."""
+def openapi(operations: Sequence[Operation]) -> dict[str, Any]:
+    """The document of the API."""
     paths: dict[str, dict[str, Any]] = {}
     for operation in operations:
         paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Sparki", "version": version, "description": "The engine of a state folder, over its Unix socket."},
+        "info": {"title": "Sparki", "version": "1", "description": "The engine of a state folder, over its Unix socket."},
         "servers": [{"url": "/", "description": "The Unix socket that `daemon.json` names."}],
         "paths": paths,
         "components": {"schemas": shapes.COMPONENTS},

@@ -23,16 +23,26 @@ class StepRange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobLog:
-    """Where the text of a job's present attempt is. `path` is what `store.logs.LogReader` takes."""
+    """Where the text of a job's present attempt is."""
 
     uid: str
     key: str  # the job's id in its run
     run: str
-    path: str
+    path: str  # without `.log`
     ended: bool  # the job is in a terminal state: no byte will follow
     attempt: int = 1
-    steps: tuple[StepRange, ...] = ()  # those that began, in order
+    steps: tuple[StepRange, ...] = ()  # in order
     started: str = ""  # RFC 3339, UTC
+
+    @property
+    def file(self) -> str:
+        """What `LogReader` takes."""
+        return f"{self.path}.log"
+
+    @property
+    def written(self) -> list[StepRange]:
+        """Steps that have text, or may get some: their ranges rise."""
+        return [step for step in self.steps if step.end is None or step.end > step.start]
 
 
 class EnginePort(Protocol):

@@ -47,7 +47,7 @@ def status_of(error: SparkiError) -> int:
 
 
 def document(error: SparkiError) -> dict[str, Any]:
-    """The problem document; the first problem is the main one. An error with a `first_kept` (a pruned journal) tells it."""
+    """The problem document; the first problem is the main one. A pruned journal's error tells the `first` seq that is kept."""
     main = error.problems[0]
     found: dict[str, Any] = {
         "type": f"urn:sparki:problem:{main.code}",
@@ -58,9 +58,9 @@ def document(error: SparkiError) -> dict[str, Any]:
         "exit_code": int(error.exit_code),
         "problems": [problem.to_json() for problem in error.problems],
     }
-    first_kept = getattr(error, "first_kept", None)
-    if first_kept is not None:
-        found["first_kept"] = first_kept
+    first = getattr(error, "first", None)
+    if main.code == "events_pruned" and first is not None:
+        found["first_kept"] = first
     return found
 
 
