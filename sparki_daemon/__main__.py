@@ -25,12 +25,16 @@ def main(arguments: list[str]) -> int:
 def _supervisor(home: str, socket_path: str, resume: str) -> int:
     import os  # noqa: PLC0415  # each process loads its own station only: their memory is counted
 
+    from sparki_daemon.client.launch import private_folder  # noqa: PLC0415
     from sparki_daemon.client.paths import socket_path as default_socket_path  # noqa: PLC0415
     from sparki_daemon.client.version import VERSION  # noqa: PLC0415
     from sparki_daemon.runner.main import serve  # noqa: PLC0415
     from sparki_daemon.supervisor.main import main as supervise  # noqa: PLC0415
 
-    supervise(home, socket_path or default_socket_path(home, uid=os.getuid()), VERSION, serve, resume)
+    address = socket_path or default_socket_path(home, uid=os.getuid())
+    if os.path.dirname(address) != home:
+        private_folder(os.path.dirname(address))
+    supervise(home, address, VERSION, serve, resume)
     return 0
 
 

@@ -7,37 +7,18 @@ import hashlib
 import json
 import os
 import secrets
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from sparki_daemon.builder.ports import Stop
 from sparki_daemon.engine.scheduler import NewRun, Scheduler
 from sparki_daemon.engine.views import run_summary, run_view
-from sparki_daemon.model.plan import Plan
 from sparki_daemon.model.problem import ExitCode, Problem, SparkiError
-from sparki_daemon.pipeline import needs
-from sparki_daemon.pipeline.choose import choose
-from sparki_daemon.pipeline.plan import plan as make_plan
+from sparki_daemon.prepare import Planned, Prepared, prepare
 from sparki_daemon.runner.environment import choose as choose_environment
-from sparki_daemon.source import files as source_files
-from sparki_daemon.source import github_context, repository, snapshot
+from sparki_daemon.source import repository
 from sparki_daemon.store import jobs, journal, keys, projects, runs, steps
 from sparki_daemon.store.protocol import Store, Tx
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """What a request comes to before anything is written."""
-
-    project_path: str
-    directory: str
-    plans: tuple[Plan, ...]
-    source: dict[str, Any]
-    facts: github_context.Facts
-    taken: snapshot.Snapshot
-    root: str
-    branch: str | None
 
 
 class Runs:
@@ -53,54 +34,40 @@ class Runs:
         digest = hashlib.blake2b(json.dumps(request, sort_keys=True).encode(), digest_size=16).hexdigest()
         if key and (known := await self._store.read(lambda tx: keys.recall(tx, key, digest))):
             return dict(known)
-        ids = _new_ids()
-        prepared = await asyncio.to_thread(self._prepare, request, os.path.join(self._home, "snapshots", next(ids)))
-        return await self._store.write(partial(self._begin, request, prepared, key, digest, ids))
+        objects = os.path.join(self._home, "snapshots", secrets.token_hex(8))
+        work = partial(
+            prepare, request["directory"], pipelines=request["pipelines"], jobs=request["jobs"], ref=request.get("ref"), objects=objects
+        )
+        prepared = await asyncio.to_thread(work)
+        return await self._store.write(partial(self._begin, request, prepared, key, digest))
 
-    def _prepare(self, request: dict[str, Any], objects: str) -> Prepared:
-        directory = request["directory"]
-        found = repository.find(directory)
-        ref = request.get("ref")
-        taken = snapshot.at_revision(found, ref, objects) if ref else snapshot.take(found, objects)
-        facts = github_context.facts(found, taken)
-        documents = choose(source_files.pipelines(found, taken if ref else None), request.get("pipelines") or [], facts.branch_name, facts.default_branch)
-        plans = tuple(needs.select_jobs(make_plan(document), request.get("jobs") or []) for document in documents)
-        source = {"tree": taken.tree, "commit": taken.head or taken.commit, "dirty": taken.dirty, "branch": facts.branch_name}
-        return Prepared(found.common_dir, directory, plans, source, facts, taken, found.root, found.branch)
-
-    async def _begin(self, request: dict[str, Any], prepared: Prepared, key: str | None, digest: str, ids: Any, tx: Tx) -> dict[str, Any]:
+    async def _begin(self, request: dict[str, Any], prepared: Prepared, key: str | None, digest: str, tx: Tx) -> dict[str, Any]:
         if key and (known := await keys.recall(tx, key, digest)):
             return dict(known)
-        project = await projects.find_or_add(tx, prepared.project_path, fresh=f"p-{secrets.token_hex(4)}")
+        project = await projects.find_or_add(tx, prepared.repository.common_dir, fresh=f"p-{secrets.token_hex(4)}")
         since = await journal.head(tx)
-        started = []
-        for plan in prepared.plans:
-            run = f"r-{next(ids)}"
-            number = await runs.next_number(tx, project, plan.file)
-            spec = self._spec(request, prepared, run, plan, number)
-            options = {"max_parallel": request.get("max_parallel"), "jobs": request.get("jobs") or [], "directory": prepared.directory}
-            await self._scheduler.begin(tx, NewRun(run, project, plan, number, prepared.source, spec, options))
-            started.append({"run": run, "pipeline": plan.name, "file": plan.file})
-        answer = {"runs": started, "since": since}
+        started = [await self._begin_one(tx, request, prepared, planned, project) for planned in prepared.planned]
+        notes = [note.to_json() for note in prepared.snapshot.notes]
+        answer = {"runs": started, "since": since, "notes": notes}
         if key:
             await keys.remember(tx, key, digest, answer)
         return answer
 
-    def _spec(self, request: dict[str, Any], prepared: Prepared, run: str, plan: Plan, number: int) -> dict[str, Any]:
-        """What all jobs of the run share (RunSpec, the plan apart)."""
-        event = github_context.push_event(prepared.facts)
-        return {
-            "run": run,
-            "github": github_context.github_context(prepared.facts, event_name="push", event=event, workflow=plan.name, run_id=run, run_number=number),
-            "event": event,
-            "inputs": {},
-            "vars": {},
-            "source": {"worktree": prepared.root, "branch": prepared.branch, "snapshot": prepared.taken.to_json()},
-            "env": choose_environment(request["env"]),
-            "home": "job",
-            "user_home": request["env"].get("HOME", ""),
-            "workspace": request.get("workspace") or "empty",
-        }
+    async def _begin_one(self, tx: Tx, request: dict[str, Any], prepared: Prepared, planned: Planned, project: str) -> dict[str, Any]:
+        run = f"r-{secrets.token_hex(4)}"
+        number = await runs.next_number(tx, project, planned.plan.file)
+        new = NewRun(
+            id=run,
+            project=project,
+            plan=planned.plan,
+            number=number,
+            title=prepared.facts.commit.message.partition("\n")[0],
+            source=prepared.source,
+            spec=_spec(request, prepared, planned, run, number),
+            options={"max_parallel": request.get("max_parallel"), "jobs": request["jobs"], "directory": request["directory"]},
+        )
+        await self._scheduler.begin(tx, new)
+        return {"run": run, "pipeline": planned.plan.name, "file": planned.plan.file}
 
     async def listing(self, *, directory: str | None, limit: int, before: str | None) -> list[dict[str, Any]]:
         project_path = (await asyncio.to_thread(repository.find, directory)).common_dir if directory else None
@@ -138,7 +105,10 @@ class Runs:
         async def read(tx: Tx) -> dict[str, Any]:
             row = await runs.get(tx, run.id) or run
             plan, _ = await runs.documents(tx, run.id)
-            return run_view(row, await jobs.of_run(tx, run.id), await steps.of_run(tx, run.id), plan)
+            by_job: dict[str, list[steps.StepRow]] = {}
+            for step in await steps.of_run(tx, run.id):
+                by_job.setdefault(step.job, []).append(step)
+            return run_view(row, await jobs.of_run(tx, run.id), by_job, plan)
 
         return await self._store.read(read)
 
@@ -164,7 +134,21 @@ class Runs:
         return await self._store.write(write)
 
 
-def _new_ids() -> Any:
-    """Endless random hexadecimal words for run ids."""
-    while True:
-        yield secrets.token_hex(4)
+def _spec(request: dict[str, Any], prepared: Prepared, planned: Planned, run: str, number: int) -> dict[str, Any]:
+    """What all jobs of the run share: a RunSpec without the plan."""
+    return {
+        "run": run,
+        "github": {**planned.github, "run_id": str(int(run.removeprefix("r-"), base=16)), "run_number": str(number)},
+        "event": planned.event,
+        "inputs": {},
+        "vars": {},
+        "source": {
+            "worktree": prepared.repository.root,
+            "branch": prepared.facts.branch_name,
+            "snapshot": prepared.snapshot.to_json(),
+        },
+        "env": choose_environment(request["env"]),
+        "home": "job",
+        "user_home": request["env"].get("HOME", ""),
+        "workspace": request.get("workspace") or "empty",
+    }
