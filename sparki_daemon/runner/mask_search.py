@@ -14,8 +14,8 @@ NEAR_BYTES = 128
 ANCHOR_BYTES = 4
 SAMPLE_BYTES = 16 * 1024
 CHUNK_BYTES = 64 * 1024
-PLAN_CHUNKS = 256  # a plan is made anew after so many chunks, for a log may change its nature
-PAUSE_CHUNKS = 32
+PLAN_BYTES = 16 * 1024 * 1024  # a plan is made anew after so many bytes, for a log may change its nature
+PAUSE_BYTES = 2 * 1024 * 1024
 
 
 class Search:
@@ -26,12 +26,13 @@ class Search:
     each place of that byte a dict tells whether a needle may lie there. Which bytes are rare is counted in the output itself.
     """
 
-    __slots__ = ("_far_heads", "_inner", "_longest", "_near_heads", "_near_longest", "_needles", "_plan", "_sorted", "count")
+    __slots__ = ("_far_heads", "_inner", "_longest", "_near_heads", "_near_longest", "_needles", "_plan", "_sample", "_sorted", "count")
 
     def __init__(self, pairs: dict[bytes, bytes]) -> None:
         self.count = len(pairs)
         self._needles = _Needles(pairs)
-        self._plan = _Plan(self._needles, b"", chunks=0)
+        self._plan = _Plan(self._needles, b"", left_bytes=0)
+        self._sample = b""
         far: dict[bytes, int] = {}
         for text in pairs:
             if len(text) > NEAR_BYTES:
@@ -46,17 +47,24 @@ class Search:
     def spans(self, data: bytes) -> list[Span]:
         """Every place of every pattern, also those that lie in another."""
         plan = self._plan
-        if len(data) >= SAMPLE_BYTES:
-            plan.chunks -= 1
-            if plan.chunks < 0:
-                plan = self._plan = _Plan(self._needles, data[:SAMPLE_BYTES], chunks=PLAN_CHUNKS)
+        plan.left_bytes -= len(data)
+        if plan.left_bytes < 0:
+            plan = self._renewed(plan, data)
         found: list[Span] = []
         _find_each(data, plan.single, found)
         for anchored in plan.anchored:
             if not anchored.find(data, found):
                 _find_each(data, anchored.families, found)
-                self._plan = _Plan(self._needles, b"", chunks=PAUSE_CHUNKS)
+                self._plan = _Plan(self._needles, b"", left_bytes=PAUSE_BYTES)
         return found
+
+    def _renewed(self, plan: _Plan, data: bytes) -> _Plan:
+        """The next plan, once there is enough output to make it from; until then the old one does."""
+        self._sample += data[: SAMPLE_BYTES - len(self._sample)]
+        if len(self._sample) == SAMPLE_BYTES:
+            plan = self._plan = _Plan(self._needles, self._sample, left_bytes=PLAN_BYTES)
+            self._sample = b""
+        return plan
 
     def hold(self, data: bytes) -> int:
         """Where the longest end of `data` begins that is a beginning, and not the whole, of a pattern; the length of `data` if none is."""
@@ -103,10 +111,10 @@ class _Needles:
 class _Plan:
     """Which needles to look for one by one, and which at a byte that is rare in `sample`; an empty sample says nothing of any."""
 
-    __slots__ = ("anchored", "chunks", "single")
+    __slots__ = ("anchored", "left_bytes", "single")
 
-    def __init__(self, needles: _Needles, sample: bytes, *, chunks: int) -> None:
-        self.chunks = chunks
+    def __init__(self, needles: _Needles, sample: bytes, *, left_bytes: int) -> None:
+        self.left_bytes = left_bytes
         self.anchored: list[_Anchored] = []
         left = set(needles.families)
         scale = CHUNK_BYTES / len(sample) if sample else 0
