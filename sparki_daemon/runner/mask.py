@@ -52,8 +52,8 @@ class Masker:
 
     def flush(self) -> bytes:
         """What was held back, at the end of the stream. The masker is ready for a new stream then."""
-        data, search = self._carry, self._ready()
-        out = self._emit(data, search.spans(data), len(data)) if data else b""
+        data = self._carry
+        out = self._emit(data, self._ready().spans(data), len(data)) if data else b""
         self._covered = None
         return out
 
