@@ -39,11 +39,12 @@ def run(
     """Run pipelines; the exit code is the worst of their runs'."""
     here = own_directory(directory)
     if plan or show_list:
-        from sparki_cli import planning
+        from sparki_cli.planning import show_list as list_pipelines
+        from sparki_cli.planning import show_plans
 
         if show_list:
-            return planning.show_list(output, here)
-        return planning.show_plans(output, here, pipelines, jobs=jobs, ref=ref)
+            return list_pipelines(output, here)
+        return show_plans(output, here, pipelines, jobs=jobs, ref=ref)
     request = {
         "directory": here,
         "pipelines": pipelines,

@@ -1,0 +1,106 @@
+"""`sparki validate`: what GitHub would refuse in pipeline files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from sparki_cli.connect import own_directory
+from sparki_cli.render import Output
+from sparki_daemon.model.problem import Problem, SparkiError
+from sparki_daemon.pipeline.reader import read
+from sparki_daemon.source import files as source_files
+from sparki_daemon.source.repository import find
+
+INVALID = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """One file's verdict; `warnings` refuse nothing."""
+
+    file: str
+    errors: tuple[Problem, ...]
+    warnings: tuple[Problem, ...] = ()
+
+
+def validate(output: Output, *, files: list[str], form: str | None, directory: str | None) -> int:
+    """Check files, or all pipelines of this repository; exit code 2 when one has an error."""
+    here = own_directory(directory)
+    checked = list(_named(here, files) if files else _all(here))
+    errors = sum(len(one.errors) for one in checked)
+    if output.as_json or form == "json":
+        output.document({"files": [{"file": one.file, "errors": [_error(problem) for problem in one.errors]} for one in checked]})
+    elif form == "github":
+        output.raw("".join(annotation(problem, one.file, "error") for one in checked for problem in one.errors))
+        output.raw("".join(annotation(problem, one.file, "warning") for one in checked for problem in one.warnings))
+    else:
+        _tell(output, checked, errors)
+    return INVALID if errors else 0
+
+
+def check(data: bytes, file: str) -> Checked:
+    """The verdict on a file's content. What this machine can't run is no error."""
+    try:
+        return Checked(file, (), read(data, file).warnings)
+    except SparkiError as error:
+        return Checked(file, error.problems)
+
+
+def _named(here: str, names: list[str]) -> Iterator[Checked]:
+    for name in names:
+        try:
+            with open(os.path.join(here, name), "rb") as file:
+                data = file.read()
+        except OSError as error:
+            yield Checked(name, (Problem(code="unreadable_file", message=f"can't read {name}: {error.strerror}"),))
+            continue
+        yield check(data, name)
+
+
+def _all(here: str) -> Iterator[Checked]:
+    for file, data in source_files.pipelines(find(here)).items():
+        yield check(data, file)
+
+
+def _error(problem: Problem) -> dict[str, Any]:
+    at = problem.at
+    return {
+        "code": problem.code,
+        "message": problem.message,
+        "line": at.line if at else None,
+        "column": at.column if at else None,
+        "hint": problem.hint,
+    }
+
+
+def _tell(output: Output, checked: list[Checked], errors: int) -> None:
+    output.raw("".join(output.problem(problem) for one in checked for problem in one.errors))
+    for problem in (problem for one in checked for problem in one.warnings):
+        output.note(f"{output.styled('warning:', 'yellow')} {problem.message}\n  --> {problem.at}")
+    count = f"{len(checked)} file{'' if len(checked) == 1 else 's'}"
+    if not checked:
+        output.note("this repository has no pipeline files")
+    elif errors:
+        output.note(f"{errors} error{'' if errors == 1 else 's'} in {count}")
+    else:
+        output.note(f"{output.glyph('success')} {count} without an error")
+
+
+def annotation(problem: Problem, file: str, level: str) -> str:
+    """A problem as a workflow command. Source: GitHub's docs, "Workflow commands"; actions/toolkit, command.ts (escapes)."""
+    place = f"file={_property(problem.at.file if problem.at else file)}"
+    if problem.at:
+        place += f",line={problem.at.line},col={problem.at.column}"
+    text = problem.message + (f" ({problem.hint})" if problem.hint else "")
+    return f"::{level} {place},title={_property(problem.code)}::{_data(text)}\n"
+
+
+def _data(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")

@@ -1,0 +1,83 @@
+"""`sparki run --plan` and `--list`: what would be run, and what there is; no daemon, nothing is executed."""
+
+from __future__ import annotations
+
+import tempfile
+from typing import Any
+
+from sparki_cli.check import check
+from sparki_cli.render import Output
+from sparki_daemon.model.plan import Plan
+from sparki_daemon.model.problem import SparkiError
+from sparki_daemon.pipeline.reader import read
+from sparki_daemon.pipeline.render import plan_json, plan_text
+from sparki_daemon.pipeline.select import names_of, starts_on_push
+from sparki_daemon.prepare import pipeline_files, prepare
+from sparki_daemon.source.repository import find
+
+
+def show_plans(output: Output, here: str, pipelines: list[str], *, jobs: list[str], ref: str | None) -> int:
+    """Print the plan of each pipeline that a run would start: a document a line with `--json`."""
+    with tempfile.TemporaryDirectory(prefix="sparki-plan-") as scratch:  # the snapshot's objects are of no use afterwards
+        prepared = prepare(here, pipelines=pipelines, jobs=jobs, ref=ref, objects=f"{scratch}/objects")
+    for note in prepared.snapshot.notes:
+        output.note(f"note: {note.message}")
+    for planned in prepared.planned:
+        if output.as_json:
+            output.document(plan_json(planned.plan, prepared.source))
+        else:
+            output.raw(text_of(output, planned.plan, prepared.source))
+    return 0
+
+
+def text_of(output: Output, plan: Plan, source: dict[str, Any]) -> str:
+    """A plan's lines: the pipeline, its source, its jobs and steps."""
+    head, *rest = plan_text(plan)
+    dirty = " with uncommitted changes" if source["dirty"] else ""
+    about = f"{source.get('branch') or 'detached'} at {str(source['commit'])[:7]}{dirty}"
+    text = "\n".join([output.styled(head, "bold"), output.styled(about, "dim"), *rest]) + "\n"
+    return _in_ascii(text) if output.ascii_only else text
+
+
+def _in_ascii(text: str) -> str:
+    for line, letters in (("├─", "|-"), ("└─", "`-"), ("│", "|"), ("←", "<-"), ("…", "...")):
+        text = text.replace(line, letters)
+    return text
+
+
+def show_list(output: Output, here: str) -> int:
+    """Print this repository's pipelines: what they answer to, and whether a push of this branch would start them."""
+    repository = find(here)
+    branch = (repository.branch or "").removeprefix("refs/heads/") or "HEAD"
+    entries = [_entry(file, data, branch) for file, data in pipeline_files(repository, None).items()]
+    if output.as_json:
+        output.document({"pipelines": entries})
+    elif entries:
+        output.table([_row(output, entry) for entry in entries], ("PIPELINE", "NAME", "STARTS ON", "FILE"))
+    else:
+        output.note("this repository has no pipeline: put a workflow into .github/workflows")
+    return 0
+
+
+def _entry(file: str, data: bytes, branch: str) -> dict[str, Any]:
+    try:
+        document = read(data, file)
+    except SparkiError:
+        errors = len(check(data, file).errors)
+        return {"pipeline": names_of(file, "")[2], "name": None, "file": file, "events": [], "starts": False, "errors": errors}
+    return {
+        "pipeline": names_of(file, "")[2],
+        "name": document.name,
+        "file": file,
+        "events": list(dict.fromkeys(trigger.event for trigger in document.triggers)),
+        "starts": starts_on_push(document, branch),
+        "errors": 0,
+    }
+
+
+def _row(output: Output, entry: dict[str, Any]) -> tuple[str, ...]:
+    if entry["errors"]:
+        count = f"{entry['errors']} error{'' if entry['errors'] == 1 else 's'}: sparki validate"
+        return entry["pipeline"], output.styled(count, "red"), "", entry["file"]
+    mark = f"  {output.glyph('running')} this branch" if entry["starts"] else ""
+    return output.styled(entry["pipeline"], "bold"), entry["name"], ", ".join(entry["events"]) + mark, entry["file"]
