@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from sparki_daemon.model.plan import Pairs, StepPlan, Template
 from sparki_daemon.model.problem import Position, Problem
+from sparki_daemon.pipeline.expression.template import OPEN
 from sparki_daemon.pipeline.yaml_node import MappingNode, Node, ScalarNode, SequenceNode
 
 NATIVE_ACTIONS = ("actions/checkout", "actions/setup-python")
@@ -187,6 +188,8 @@ class Builder:
 
 def _action_problem(action: str, at: Position) -> Problem | None:
     """What is wrong with `uses`: no action's name at all, or one that Sparki has no replacement for."""
+    if OPEN in action or not action:
+        return None  # misshapen: the check has told of that
     if not action.startswith(("./", ".\\", "$/", "docker://")):
         name, _, ref = action.partition("@")
         parts = [part for part in name.replace("\\", "/").split("/") if part]

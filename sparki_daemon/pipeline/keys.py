@@ -212,12 +212,12 @@ _STEPS_JOB = Record(
         "cancel-timeout-minutes": Key(Number(place=JOB), "How long a cancelled job may clean up."),
         "continue-on-error": Key(Flag(place=JOB), "The run may be a success though the job fails."),
         "container": Key(_CONTAINER, "The container that the steps run in.", refused=NO_CONTAINER),
-        "services": Key(MapOf(value=_SERVICE, place=JOB), "Containers that run beside the job.", refused=NO_CONTAINER),
+        "services": Key(MapOf(value=_SERVICE, each="service", place=JOB), "Containers that run beside the job.", refused=NO_CONTAINER),
         "env": Key(_env(JOB_SECRETS), "Variables of all the job's steps."),
         "environment": Key(_ENVIRONMENT, "The environment that the job deploys to.", refused="use 'sparki deploy' for deployments"),
         "outputs": Key(MapOf(value=Text(place=OUTPUT)), "Values for the jobs that need this one."),
         "defaults": Key(_defaults(JOB_ENV), "Defaults of the job's steps."),
-        "steps": Key(ListOf(item=STEP_KIND), "What the job does, one after the other."),
+        "steps": Key(ListOf(item=STEP_KIND, each="step"), "What the job does, one after the other."),
         "snapshot": Key(
             OneOf(
                 options=(
@@ -253,11 +253,11 @@ WORKFLOW = Record(
     keys={
         "name": Key(_TEXT, "The pipeline's name."),
         "run-name": Key(Text(place=RUN), "What a run is called in lists."),
-        "on": Key(ON, "The events that start the pipeline."),
+        "on": Key(ON, "The events that start the pipeline.", required=True),
         "env": Key(_env(RUN_SECRETS), "Variables of all jobs."),
         "defaults": Key(_defaults(None), "Defaults of all jobs."),
         "permissions": Key(_PERMISSIONS, "What the token of every job may do."),
         "concurrency": Key(_concurrency(RUN, group=_TEXT), "Which runs must not run at the same time."),
-        "jobs": Key(MapOf(value=OneOf(options=(_STEPS_JOB, _CALL_JOB))), "The jobs, by id.", required=True),
+        "jobs": Key(MapOf(value=OneOf(options=(_STEPS_JOB, _CALL_JOB)), each="job"), "The jobs, by id.", required=True),
     }
 )

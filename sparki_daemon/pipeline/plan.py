@@ -53,7 +53,7 @@ class _Planner:
     def legs(self, job: JobSource) -> list[JobPlan]:
         """The plans of a job: one for each combination of its matrix, or one without where its `if` is false already."""
         try:
-            strategy = strategy_of(job.strategy, self.file, Scope(self.contexts), with_matrix=not self._is_off(job))
+            strategy = strategy_of(job.strategy, self.file, Scope(self.contexts), with_matrix=job.strategy is None or not self._is_off(job))
         except SparkiError as error:
             self.problems.extend(error.problems)
             return []

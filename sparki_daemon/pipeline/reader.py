@@ -33,7 +33,7 @@ def read(data: bytes, file: str) -> Document:
         message = "a workflow is a mapping of keys such as 'on' and 'jobs'"
         raise SparkiError(Problem(code="wrong_type", message=message, at=Position(file, root.line, root.column)))
     shape = Shape(file, source)
-    shape.check(root, WORKFLOW, "")
+    shape.check(root, WORKFLOW, "the workflow")
     builder = Builder(file)
     document = builder.document(root)
     problems = [

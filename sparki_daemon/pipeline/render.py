@@ -68,10 +68,11 @@ def plan_text(plan: Plan) -> list[str]:
 
 
 def _job_line(job: JobPlan) -> str:
-    shown = job.id if job.name in {job.id, job.base} else f"{job.id}  {job.name}"
+    name = " ".join(job.name.split())
+    shown = job.id if name in {job.id, job.base} else f"{job.id}  {name}"
     needs = f"  ← {', '.join(job.needs)}" if job.needs else ""
     condition = f"  if {' '.join(job.condition.text.split())}" if job.condition is not None else ""
-    waits = f"  (its name waits for {', '.join(job.deferred)})" if job.deferred else ""
+    waits = f"  (waits for {', '.join(job.deferred)})" if job.deferred else ""
     return f"{shown}{needs}{condition}{waits}"
 
 
@@ -79,7 +80,7 @@ def _step_lines(job: JobPlan) -> Iterator[str]:
     if not job.steps:
         yield "no steps"
     for number, step in enumerate(job.steps, 1):
-        yield f"{number} {step_name(step)}"
+        yield f"{number} {' '.join(step_name(step).split())}"
 
 
 def _cut(line: str) -> str:

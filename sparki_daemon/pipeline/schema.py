@@ -55,14 +55,21 @@ class Anything(Kind):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListOf(Kind):
+    """A list; `each` is what a message calls an item, such as "step"."""
+
     item: Kind
+    each: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MapOf(Kind):
-    """A mapping whose keys are the author's; none may be empty. `rest` are keys that have a meaning of their own."""
+    """A mapping whose keys are the author's; none may be empty.
+
+    `rest` are keys that have a meaning of their own; `each` is what a message calls a value, such as "job".
+    """
 
     value: Kind
+    each: str = ""
     rest: Mapping[str, Key] = field(default_factory=dict)
 
 

@@ -23,7 +23,7 @@ class Shape:
         self.expressions: dict[int, tuple[Expression, ...]] = {}
 
     def check(self, node: Node, kind: Kind, label: str, place: Place | None = None) -> None:
-        """Check a value. `label` is its key's name, for messages; `place` is what the values around it allow."""
+        """Check a value. `label` is what messages call it, such as `'needs'` or `a step`; `place` is what the values around it allow."""
         place = kind.place or place
         if isinstance(node, ScalarNode) and self._has_expression(node, kind):
             self._expressions(node, kind, label, place)
@@ -33,7 +33,7 @@ class Shape:
             self._anything(node, label, place)
         elif isinstance(kind, ListOf) and isinstance(node, SequenceNode):
             for item in node.items:
-                self.check(item, kind.item, label, place)
+                self.check(item, kind.item, f"a {kind.each}" if kind.each else label, place)
         elif isinstance(kind, MapOf) and isinstance(node, MappingNode):
             self._map(node, kind, label, place)
         elif isinstance(kind, Record) and isinstance(node, MappingNode):
@@ -52,7 +52,7 @@ class Shape:
     def _expressions(self, node: ScalarNode, kind: Kind, label: str, place: Place | None) -> None:
         if place is None:
             hint = "GitHub reads this value before anything can be computed"
-            self.problem("expression_not_allowed", f"'{label}' can't hold an expression", node, hint)
+            self.problem("expression_not_allowed", f"{label} can't hold an expression", node, hint)
             return
         read = condition_of if isinstance(kind, Text) and kind.condition else expressions_of
         found = read(node, self.file, self.source)
@@ -97,20 +97,20 @@ class Shape:
             if not self._plain_key(key, label, place):
                 self.check(value, Anything(), label, place)
             elif known is not None:
-                self.check(value, known.kind, key.text, place)
+                self.check(value, known.kind, f"'{key.text}'", place)
             else:
                 if not key.text:
-                    self.problem("empty_value", f"a key under '{label}' must not be empty", key)
-                self.check(value, kind.value, key.text, place)
+                    self.problem("empty_value", f"a key under {label} must not be empty", key)
+                self.check(value, kind.value, f"{kind.each} '{key.text}'".lstrip(), place)
 
     def _plain_key(self, key: ScalarNode, label: str, place: Place | None) -> bool:
         """Whether a key is free of expressions; GitHub computes them where expressions may stand, Sparki doesn't."""
         if OPEN not in key.text:
             return True
         if place is None:
-            self.problem("expression_not_allowed", f"a key under '{label}' can't hold an expression", key)
+            self.problem("expression_not_allowed", f"a key under {label} can't hold an expression", key)
         else:
-            self.problem("unsupported_expression", f"Sparki can't compute a key under '{label}'", key, "write the keys out")
+            self.problem("unsupported_expression", f"Sparki can't compute a key under {label}", key, "write the keys out")
         return False
 
     def _record(self, node: MappingNode, records: Sequence[Record], label: str, place: Place | None) -> None:
@@ -127,9 +127,9 @@ class Shape:
                 continue
             fitting = having
             known = fitting[0].keys[key.text]
-            self.check(value, known.kind, key.text, known.kind.place or fitting[0].place or place)
+            self.check(value, known.kind, f"'{key.text}'", known.kind.place or fitting[0].place or place)
             if known.refused:
-                self.problem("unsupported_key", f"Sparki can't run '{key.text}'", key, known.refused)
+                self.problem("unsupported_key", f"Sparki can't run {label} with '{key.text}'", key, known.refused)
         if not computed:
             self._missing_keys(node, fitting, label)
 
@@ -143,31 +143,29 @@ class Shape:
         names = {name for record in fitting for name in record.keys}
         hint = "GitHub knows no merge keys: repeat the keys, or use an alias for a whole value" if key.text == "<<" else ""
         hint = hint or did_you_mean(key.text, names) or (f"known here: {', '.join(sorted(names))}" if 0 < len(names) <= 12 else "")
-        where = f"'{label}' has" if label else "a workflow has"
-        self.problem("unknown_key", f"{where} no key '{key.text}'", key, hint)
+        self.problem("unknown_key", f"{label} has no key '{key.text}'", key, hint)
 
     def _missing_keys(self, node: MappingNode, fitting: Sequence[Record], label: str) -> None:
-        where = f"'{label}'" if label else "the workflow"
         if len(fitting) > 1:
             wanted = listed(f"'{name}'" for record in fitting[:2] for name, key in record.keys.items() if key.required)
-            self.problem("missing_key", f"{where} needs the key {wanted}", node)
+            self.problem("missing_key", f"{label} needs the key {wanted}", node)
             return
         there = {key.text.lower() for key, _ in node.pairs}
         for name, key in fitting[0].keys.items():
             if key.required and name.lower() not in there:
-                self.problem("missing_key", f"{where} needs the key '{name}'", node)
+                self.problem("missing_key", f"{label} needs the key '{name}'", node)
 
     def _mismatch(self, node: Node, kind: Kind, label: str) -> None:
         wanted = describe(kind)
         if not isinstance(node, ScalarNode):
             has = "a list" if isinstance(node, SequenceNode) else "a mapping"
-            self.problem("wrong_type", f"'{label}' must be {wanted}, not {has}", node)
+            self.problem("wrong_type", f"{label} must be {wanted}, not {has}", node)
         elif isinstance(kind, ListOf | MapOf | Record):
-            self.problem("wrong_type", f"'{label}' must be {wanted}, not {_shown(node)}", node)
+            self.problem("wrong_type", f"{label} must be {wanted}, not {_shown(node)}", node)
         elif not node.text and isinstance(kind, Text) and not kind.choices:
-            self.problem("empty_value", f"'{label}' must not be empty", node)
+            self.problem("empty_value", f"{label} must not be empty", node)
         else:
-            self.problem("wrong_value", f"'{label}' must be {wanted}, not {_shown(node)}", node, _value_hint(node, kind))
+            self.problem("wrong_value", f"{label} must be {wanted}, not {_shown(node)}", node, _value_hint(node, kind))
 
 
 def _accepts(kind: Kind, node: ScalarNode) -> bool:

@@ -34,7 +34,7 @@ def condition_of(node: ScalarNode, file: str, source: SourceText) -> tuple[Node,
 
 
 def check_expressions(nodes: tuple[Node, ...], place: Place, label: str) -> Iterator[tuple[str, ExpressionError]]:
-    """Every name that has no meaning in the place, with the code of its problem. `label` is the key's name, for messages.
+    """Every name that has no meaning in the place, with the code of its problem. `label` is what messages call the value.
 
     Source: which contexts and functions stand where: GITHUB.md §1, the table of keys.
     """
@@ -55,7 +55,7 @@ def _context(node: Context, place: Place, label: str) -> tuple[str, ExpressionEr
         return None
     if name in ALL_CONTEXTS:
         hint = f"available: {', '.join(place.contexts)}"
-        return "context_not_available", ExpressionError("parsing", f"'{node.name}' has no value in '{label}'", node.offset, hint=hint)
+        return "context_not_available", ExpressionError("parsing", f"'{node.name}' has no value in {label}", node.offset, hint=hint)
     return "unknown_context", unknown_context(node, ALL_CONTEXTS)
 
 
@@ -66,7 +66,7 @@ def _call(node: Call, place: Place, label: str) -> tuple[str, ExpressionError] |
         wrong = wrong_arity(node, known[1])
         return ("wrong_arguments", wrong) if wrong else None
     if node.name.lower() in {name.lower() for name in ALL_FUNCTIONS}:
-        message = f"'{node.name}' can't be called in '{label}'"
+        message = f"'{node.name}' can't be called in {label}"
         hint = "it belongs in an 'if'" if node.name.lower() != "hashfiles" else "it works in the keys of a step"
         return "function_not_available", ExpressionError("parsing", message, node.offset, hint=hint)
     names = [name for name, _ in (*_BUILT_INS.values(), *given.values())]

@@ -119,7 +119,7 @@ class _Frame:
     events: int = 2  # its start and its end, and all between, aliases written out
     height: int = 0
     key: ScalarNode | None = None
-    keys: set[str] = field(default_factory=set)
+    keys: dict[str, ScalarNode] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -255,11 +255,11 @@ class _Composer:
         at = Position(self.file, node.line, node.column)
         if not isinstance(node, ScalarNode):
             raise _Stop(Problem(code="bad_mapping_key", message="a key must be one word or string, not a list or a mapping", at=at))
-        folded = fold(node.text)
-        if folded in frame.keys:
-            message = f"'{node.text}' is already defined" if node.text else "an empty key is already defined"
-            self.problems.append(Problem(code="duplicate_key", message=message, at=at, hint="keys differ by more than case"))
-        frame.keys.add(folded)
+        first = frame.keys.setdefault(fold(node.text), node)
+        if first is not node:
+            message = f"'{node.text}' is already defined, in line {first.line}"
+            hint = "" if first.text == node.text else f"'{first.text}' and '{node.text}' are one key: capitals make no difference"
+            self.problems.append(Problem(code="duplicate_key", message=message, at=at, hint=hint))
         return node
 
 
