@@ -158,4 +158,5 @@ def _planned(document: Document, known: Facts, jobs: Sequence[str]) -> Planned:
     github = github_context.github_context(
         known, event_name="push", event=event, workflow=document.name, run_id="", run_number=0, workflow_file=document.file
     )
-    return Planned(select_jobs(make_plan(document, github=github), jobs), github, event)
+    plan = make_plan(document, github=github)
+    return Planned(select_jobs(plan, jobs) if jobs else plan, github, event)
