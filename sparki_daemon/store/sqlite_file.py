@@ -139,7 +139,8 @@ def _compare(path: str, connection: sqlite3.Connection, gate: Gate) -> None:
 def refusal(error: sqlite3.Error, path: str, *, opening: bool = False) -> SparkiError:
     """What a user is told of an error that SQLite met at the file or the disk."""
     code = primary(error)
-    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+    damaged = code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+    if damaged or (opening and code == sqlite3.SQLITE_ERROR):  # our own SQL is sound: the header holds what SQLite doesn't know
         return _corrupt(path, str(error))
     if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and _free_bytes(path) == 0):
         return _full(path)
