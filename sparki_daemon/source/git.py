@@ -106,7 +106,7 @@ def run(args: Sequence[str], *, cwd: str, env: Mapping[str, str] | None = None, 
 
 _FREE = "free some space; `sparki prune` removes what Sparki keeps"
 _ELSEWHERE = "choose a folder that can be written with SPARKI_HOME"
-_FETCH = "fetch all content of this partial clone, for example with `git fetch --refetch --no-filter`"
+_FETCH = "in a partial clone fetch all content first, for example with `git fetch --refetch --no-filter`"
 # What git says → (code, hint). First match wins.
 _TOLD = (
     ("dubious ownership", "unsafe_repository", "if you trust it: git config --global --add safe.directory PATH"),
@@ -116,6 +116,7 @@ _TOLD = (
     ("insufficient permission for adding an object", "cannot_write", _ELSEWHERE),
     ("unable to create temporary file", "cannot_write", _ELSEWHERE),
     ("unable to read sha1 file", "missing_object", _FETCH),
+    ("failed to unpack tree object", "missing_object", _FETCH),
     ("unable to read tree", "missing_object", _FETCH),
     ("invalid object", "missing_object", _FETCH),
     ("bad object", "missing_object", _FETCH),

@@ -48,8 +48,8 @@ class Repo:
     def take(self) -> Snapshot:
         return take(self.found(), str(self.objects))
 
-    def mark(self) -> Mark:
-        """Name, content, mode and time of every file in .git (of every repository that is in this one)."""
+    def mark(self, *, times: bool = True) -> Mark:
+        """Name, content, mode and (unless not `times`) time of every file in .git (of every repository that is in this one)."""
         marks: Mark = {}
         for folder, _, names in os.walk(self.root):
             if ".git" not in Path(folder).parts:
@@ -58,15 +58,15 @@ class Repo:
                 path = os.path.join(folder, name)
                 about = os.lstat(path)
                 content = os.readlink(path).encode() if os.path.islink(path) else Path(path).read_bytes()
-                marks[path] = (hashlib.sha256(content).hexdigest(), about.st_mode, about.st_mtime_ns)
+                marks[path] = (hashlib.sha256(content).hexdigest(), about.st_mode, about.st_mtime_ns if times else 0)
         return marks
 
     @contextlib.contextmanager
-    def untouched(self) -> Iterator[None]:
+    def untouched(self, *, times: bool = True) -> Iterator[None]:
         """Nothing of any .git changes in here: no content, no name, no mode, no time."""
-        before = self.mark()
+        before = self.mark(times=times)
         yield
-        assert self.mark() == before
+        assert self.mark(times=times) == before
 
 
 def git_env(snapshot: Snapshot) -> dict[str, str]:
@@ -81,7 +81,7 @@ def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
     home = tmp_path / "home"
     home.mkdir()
-    settings = "[user]\nname = Ada Lovelace\nemail = ada@example.org\n[init]\ndefaultBranch = main\n[protocol \"file\"]\nallow = always\n"
+    settings = '[user]\nname = Ada Lovelace\nemail = ada@example.org\n[init]\ndefaultBranch = main\n[protocol "file"]\nallow = always\n'
     (home / ".gitconfig").write_text(settings)
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
