@@ -72,8 +72,11 @@ class SourceText:
         """
         value = scalar.value if isinstance(scalar.value, str) else scalar.text
         opening = value.rfind("${{", 0, offset + 3)
-        found = self._nth_opening(scalar, value.count("${{", 0, opening + 3)) if opening >= 0 else self._content_start(scalar)
-        at = self._walk(value, max(opening, 0), offset, found, scalar.end) if found is not None else None
+        if opening >= 0:
+            begin, found = opening, self._nth_opening(scalar, value.count("${{", 0, opening + 3))
+        else:
+            begin, found = min(offset, len(value) - len(value.lstrip())), self._content_start(scalar)
+        at = self._walk(value, begin, offset, found, scalar.end) if found is not None else None
         if at is None:
             return scalar.line, scalar.column
         line = self.text.count("\n", 0, at) + 1
