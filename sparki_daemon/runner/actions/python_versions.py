@@ -1,0 +1,130 @@
+"""Which Python a workflow asks for, among those that are there. Pure, but for `installed`, which looks."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+Version = tuple[int, ...]
+
+_NAME = re.compile(r"python3\.(\d+)\Z")
+_CLAUSE = re.compile(r"(>=|<=|==|!=|~=|>|<|=|~|\^)?\s*v?([0-9][0-9.xX*]*)")
+
+
+class Interpreter(NamedTuple):
+    """A Python on this machine; `version` may be cut to two numbers where only its file's name is known."""
+
+    version: Version
+    path: str
+
+
+class Wanted(NamedTuple):
+    """One line of `python-version`, read: every clause must hold."""
+
+    text: str
+    clauses: tuple[tuple[str, Version], ...]
+
+    def fits(self, version: Version) -> bool:
+        return all(_holds(sign, bound, version) for sign, bound in self.clauses)
+
+
+def read_wanted(text: str) -> Wanted:
+    """`3.12`, `3.12.1`, `3.x`, `>=3.10 <3.13`, `~3.11`, `3.13-dev`: what such a text asks for. Raises ValueError."""
+    plain = text.strip().removesuffix("-dev")
+    if not plain or plain.lower().startswith(("pypy", "graalpy")):
+        raise ValueError(f"Python '{text}': only CPython is looked for here")
+    if plain in {"x", "*", "3"}:
+        return Wanted(text, ((">=", (3,)),))
+    clauses = []
+    rest = plain.replace(",", " ")
+    for match in _CLAUSE.finditer(rest):
+        sign, numbers = match[1] or "", tuple(int(part) for part in match[2].split(".") if part.isdigit())
+        clauses.append((sign, numbers))
+    if not clauses or _CLAUSE.sub("", rest).replace("||", "").strip(" -x*."):
+        raise ValueError(f"Python '{text}' is no version: 3.12, 3.12.1, 3.x and >=3.10 <3.13 are")
+    return Wanted(text, tuple(clauses))
+
+
+def _holds(sign: str, bound: Version, version: Version) -> bool:
+    cut = version[: len(bound)]
+    match sign:
+        case "" | "=" | "==":
+            return cut == bound
+        case "!=":
+            return cut != bound
+        case ">=":
+            return cut >= bound
+        case ">":
+            return cut > bound
+        case "<=":
+            return cut <= bound
+        case "<":
+            return cut < bound
+        case "^":
+            return version[:1] == bound[:1] and cut >= bound
+        case _:  # ~ and ~=: the last number given may grow, with at least the minor one fixed
+            fixed = max(1, len(bound) - 1) if sign == "~=" else min(2, len(bound))
+            return version[:fixed] == bound[:fixed] and cut >= bound
+
+
+def best(wanted: Wanted, interpreters: Iterable[Interpreter]) -> Interpreter | None:
+    """The newest that fits; of several with one version the first. None: none fits."""
+    fitting = [interpreter for interpreter in interpreters if wanted.fits(interpreter.version)]
+    return max(fitting, key=lambda interpreter: interpreter.version, default=None)
+
+
+def versions_of_file(name: str, text: str) -> list[str]:
+    """What a version file asks for: `.python-version` and the like a version a line, `.tool-versions`, `pyproject.toml`.
+
+    Raises ValueError where nothing is in it.
+    """
+    found: list[str] = []
+    if name.endswith("pyproject.toml"):
+        import tomllib  # noqa: PLC0415  # only those who ask for it pay for it
+
+        data = tomllib.loads(text)
+        poetry = data.get("tool", {}).get("poetry", {}).get("dependencies", {}).get("python", "")
+        found = [data.get("project", {}).get("requires-python", "") or poetry]
+    elif name.endswith(".tool-versions"):
+        found = [line.split()[1] for line in text.splitlines() if line.startswith("python ") and len(line.split()) > 1]
+    else:
+        found = [line.strip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+    if not any(found):
+        raise ValueError(f"{name} asks for no version of Python")
+    return [line for line in found if line]
+
+
+def installed(env: Mapping[str, str], user_home: str) -> list[Interpreter]:
+    """The Pythons of this machine: those of pyenv and uv, then `python3.N` in PATH and the usual folders. Starts none of them."""
+    found = []
+    pyenv = env.get("PYENV_ROOT") or f"{user_home}/.pyenv"
+    uv = env.get("UV_PYTHON_INSTALL_DIR") or f"{user_home}/.local/share/uv/python"
+    tools = env.get("AGENT_TOOLSDIRECTORY") or "/opt/hostedtoolcache"
+    for folder, pattern, inner in (
+        (f"{pyenv}/versions", re.compile(r"(\d+\.\d+\.\d+)\Z"), "bin/python"),
+        (uv, re.compile(r"cpython-(\d+\.\d+\.\d+)-"), "bin/python3"),
+        (f"{tools}/Python", re.compile(r"(\d+\.\d+\.\d+)\Z"), "x64/bin/python"),
+    ):
+        for name in _names(folder):
+            match = pattern.match(name)
+            path = f"{folder}/{name}/{inner}"
+            if match and os.access(path, os.X_OK):
+                found.append(Interpreter(tuple(map(int, match[1].split("."))), path))
+    shims = f"{pyenv}/shims"
+    for folder in [*env.get("PATH", "").split(os.pathsep), "/usr/local/bin", "/usr/bin"]:
+        if folder and os.path.normpath(folder) != os.path.normpath(shims):  # a shim is no Python: it asks for a version itself
+            found += [
+                Interpreter((3, int(match[1])), f"{folder}/{name}")
+                for name in _names(folder)
+                if (match := _NAME.match(name)) and os.access(f"{folder}/{name}", os.X_OK)
+            ]
+    return found
+
+
+def _names(folder: str) -> list[str]:
+    try:
+        return sorted(os.listdir(folder))
+    except OSError:
+        return []

@@ -1,0 +1,158 @@
+"""actions/setup-python: a virtual environment of the job's own, so that `pip install` never touches the user's Python."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import Iterable
+from typing import Any
+
+from sparki_daemon.runner.actions.call import Call
+from sparki_daemon.runner.actions.python_versions import Interpreter, best, installed, read_wanted, versions_of_file
+
+# What a fresh Python of GitHub's has beside its standard library; all but pip belong to it up to 3.11 only.
+_SEED = re.compile(r"pip\Z|pip-[^/]+\.dist-info\Z")
+_OLD_SEED = re.compile(
+    r"(?:pip|setuptools|pkg_resources|_distutils_hack|distutils-precedence\.pth)\Z|(?:pip|setuptools)-[^/]+\.dist-info\Z"
+)
+_ASK = """
+import importlib.util as u, json, sys
+pip, ensure = u.find_spec("pip"), u.find_spec("ensurepip")
+print(json.dumps({
+    "version": sys.version_info[:3], "executable": getattr(sys, "_base_executable", None) or sys.executable,
+    "prefix": sys.base_prefix, "platlibdir": getattr(sys, "platlibdir", "lib"),
+    "pip": pip and pip.origin, "ensurepip": ensure and ensure.origin,
+}))
+"""
+_PIP = """#!{python}
+import sys
+from pip._internal.cli.main import main
+sys.exit(main())
+"""
+
+
+def main(call: Call) -> int:
+    """Make an environment of each Python that is asked for; `python` is that of the last, as on GitHub."""
+    try:
+        pythons = installed(call.env, call.run["user_home"])
+        chosen = [_choose(text, pythons) for text in _texts(call)]
+        made = [_environment(call, interpreter) for interpreter in chosen]
+        update = call.flag("update-environment", default=True)
+    except (ValueError, OSError, subprocess.SubprocessError) as error:
+        call.say(f"Error: {error}")
+        return 1
+    for folder, version, prefix in made:
+        if update:
+            call.add_path(f"{folder}/bin")
+            for name in ("pythonLocation", "Python_ROOT_DIR", "Python3_ROOT_DIR"):
+                call.export(name, folder)
+            call.export("PKG_CONFIG_PATH", f"{prefix}/lib/pkgconfig")
+        call.output("python-version", version)
+        call.output("python-path", f"{folder}/bin/python")
+    call.output("cache-hit", "false")
+    if call.inputs.get("cache"):
+        call.say(f"Cache of {call.inputs['cache']}: the one of this machine is used as it is; nothing is restored or saved")
+    return 0
+
+
+def _texts(call: Call) -> list[str]:
+    """The versions asked for: of `python-version`, of a file, or any."""
+    if text := call.inputs.get("python-version", "").strip():
+        return [line.strip() for line in text.splitlines() if line.strip()]
+    name = call.inputs.get("python-version-file", "").strip()
+    if not name and os.path.exists(os.path.join(call.workspace, ".python-version")):
+        name = ".python-version"
+    if not name:
+        call.say("Neither python-version nor python-version-file is given: the newest Python is taken")
+        return [">=3"]
+    with open(os.path.join(call.workspace, name), encoding="utf-8") as file:
+        texts = versions_of_file(name, file.read())
+    call.say(f"{name} asks for {', '.join(texts)}")
+    return texts
+
+
+def _choose(text: str, pythons: list[Interpreter]) -> Interpreter:
+    """The best Python for one version asked for. Raises ValueError that names those that are there."""
+    wanted = read_wanted(text)
+    if found := best(wanted, pythons):
+        return found
+    asked = [Interpreter(tuple(_ask(python.path)["version"]), python.path) if len(python.version) < 3 else python for python in pythons]
+    if found := best(wanted, asked):
+        return found
+    there = ", ".join(".".join(map(str, version)) for version in sorted({python.version for python in asked})) or "none"
+    raise ValueError(f"there is no Python {text} on this machine, and none is fetched; there: {there}")
+
+
+def _ask(path: str) -> dict[str, Any]:
+    """What a Python says about itself. Raises OSError, SubprocessError, ValueError."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    done = subprocess.run([path, "-c", _ASK], env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=True, timeout=60)
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+def _environment(call: Call, interpreter: Interpreter) -> tuple[str, str, str]:
+    """Make an environment: its folder, its Python's whole version and prefix. Made by hand: `venv` with pip takes seconds."""
+    about = _ask(interpreter.path)
+    version = ".".join(map(str, about["version"]))
+    minor = ".".join(map(str, about["version"][:2]))
+    folder = os.path.join(call.work, "tools", "Python", version)
+    packages = f"{folder}/lib/python{minor}/site-packages"
+    if not os.path.isdir(packages):
+        os.makedirs(packages)
+        os.makedirs(f"{folder}/bin")
+        os.makedirs(f"{folder}/include")
+        if about["platlibdir"] != "lib":
+            os.symlink("lib", f"{folder}/{about['platlibdir']}")
+        base = about["executable"]
+        settings = f"home = {os.path.dirname(base)}\ninclude-system-site-packages = false\nversion = {version}\nexecutable = {base}\n"
+        _write(f"{folder}/pyvenv.cfg", settings, 0o644)
+        os.symlink(base, f"{folder}/bin/python")
+        for name in ("python3", f"python{minor}"):
+            os.symlink("python", f"{folder}/bin/{name}")
+        seeded = _seed(packages, about)
+        for name in ("pip", "pip3", f"pip{minor}") if seeded else ():
+            _write(f"{folder}/bin/{name}", _PIP.format(python=f"{folder}/bin/python"), 0o755)
+        if not seeded:
+            call.say(f"Warning: Python {version} has no pip to take along: `python -m pip` will not work")
+    call.say(f"Python {version} of {about['prefix']}, in an environment of this job")
+    return folder, version, about["prefix"]
+
+
+def _seed(packages: str, about: dict[str, Any]) -> bool:
+    """Bring pip into an environment: a copy of the Python's own, compiled already, else the one that is packed in ensurepip."""
+    import shutil  # noqa: PLC0415  # its compression modules are a megabyte in every runner
+
+    pattern = _SEED if tuple(about["version"]) >= (3, 12) else _OLD_SEED
+    origin = os.path.dirname(os.path.dirname(about["pip"])) if about["pip"] else ""
+    if os.path.basename(origin) == "site-packages":  # a distribution's own pip, in dist-packages, is no whole one
+        for name in _matching(origin, pattern):
+            copy = shutil.copytree if os.path.isdir(f"{origin}/{name}") else shutil.copy2
+            copy(f"{origin}/{name}", f"{packages}/{name}")
+        return True
+    if about["ensurepip"]:
+        bundled = os.path.join(os.path.dirname(about["ensurepip"]), "_bundled")
+        wheels = [name for name in _names(bundled) if name.endswith(".whl") and (name.startswith("pip-") or pattern is _OLD_SEED)]
+        for name in wheels:
+            shutil.unpack_archive(f"{bundled}/{name}", packages, "zip")
+        return bool(wheels)
+    return False
+
+
+def _matching(folder: str, pattern: re.Pattern[str]) -> Iterable[str]:
+    return (name for name in _names(folder) if pattern.match(name))
+
+
+def _names(folder: str) -> list[str]:
+    try:
+        return sorted(os.listdir(folder))
+    except OSError:
+        return []
+
+
+def _write(path: str, text: str, mode: int) -> None:
+    with open(path, "w", encoding="utf-8", errors="surrogateescape") as file:
+        file.write(text)
+    os.chmod(path, mode)

@@ -1,0 +1,229 @@
+"""One job from its first record to its last: folders, contexts, steps, outputs, and nothing left behind."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from sparki_daemon.model.plan import JobPlan, StepPlan
+from sparki_daemon.model.spec import JobSpec
+from sparki_daemon.runner.child import Limits
+from sparki_daemon.runner.environment import job_layer, runner_context
+from sparki_daemon.runner.link import Link
+from sparki_daemon.runner.loop import Loop
+from sparki_daemon.runner.output import Output
+from sparki_daemon.runner.programs import Programs
+from sparki_daemon.runner.run_file import RunFile, RunFiles
+from sparki_daemon.runner.scope import CANCELLED, FAILURE, LOST, BadValue, JobScope
+from sparki_daemon.runner.spool import Spool
+from sparki_daemon.runner.step import Step
+from sparki_daemon.runner.workspace import ENV_FILES, Folders
+from sparki_daemon.system.clock import now_ms
+from sparki_daemon.system.files import remove_tree, write_atomic
+from sparki_daemon.system.nonce import VARIABLE, nonce
+from sparki_daemon.system.tree import end_children
+
+ORPHANED = "the supervisor died"
+
+
+@dataclass(slots=True)
+class Host:
+    """What a runner has for all its jobs."""
+
+    name: str
+    home: str
+    loop: Loop
+    spool: Spool
+    link: Link
+    limits: Limits
+    folders: Folders
+    run_files: RunFiles = field(default_factory=RunFiles)
+    programs: Programs = field(default_factory=Programs)
+
+
+class Job:
+    """One attempt at a job. Use: `run()`, once; meanwhile `cancel` and `orphan` may be called from the loop."""
+
+    plan: JobPlan
+    run_file: RunFile
+    env: dict[str, str]  # what the env context has beside a step's own: the workflow's, the job's, that of GITHUB_ENV
+    base_env: dict[str, str]  # variables below it
+    fixed_env: dict[str, str]  # and above it
+
+    def __init__(self, host: Host, spec: JobSpec) -> None:
+        self.host = host
+        self.uid, self.epoch = spec["job"], spec["epoch"]
+        self.work, self.temp = spec["work"], spec["temp"]
+        self.workspace = f"{self.work}/workspace"
+        self.scope = JobScope()
+        self.output = Output(host.loop, f"{spec['log']}.log", lambda size: host.link.grew(spec["job"], size))
+        self.forced = False
+        self.added_paths: list[str] = []
+        self._spec = spec
+        self._held: list[dict[str, Any]] = []
+        self._reason = ""
+        self._orphaned = False
+        self._broken = False
+        self._step: Step | None = None
+        self._outputs: dict[str, str] = {}
+        self._actions: list[str] = []
+
+    def run(self) -> None:
+        """Do the job. It ends with a `job.finished`, whatever happens in here."""
+        self.hold({"kind": "job.started"})
+        steps: list[StepPlan] = []
+        try:
+            self._prepare()
+            steps = [*self.plan.steps]
+            while steps and not self._orphaned:
+                self._do(steps.pop(0))
+            self._outputs = self._evaluate_outputs()
+        except (BadValue, OSError) as error:
+            self._fail(str(error))
+        except Exception as error:
+            self._break(error)
+        self._end(lost=self._orphaned and bool(steps))
+
+    # -- from outside --------------------------------------------------------------------------------------------------
+
+    def cancel(self, *, force: bool = False, reason: str = "") -> None:
+        """Stop: the step that runs by the ladder unless its `if` keeps it, later ones unless theirs let them; `force`: all, at once."""
+        if self.scope.status != CANCELLED:
+            self._reason = reason
+            self.scope.worsen(CANCELLED)
+            self.host.loop.after("cleanup", self.host.limits.cleanup_s, self._force)
+            if self._step:
+                self._step.ask_to_stop()
+        if force:
+            self._force()
+
+    def orphan(self) -> None:
+        """Nobody is there any more to do this for: finish the step that runs, and no other."""
+        self._orphaned = True
+
+    def _force(self) -> None:
+        self.forced = True
+        if self._step:
+            self._step.kill()
+
+    # -- records -------------------------------------------------------------------------------------------------------
+
+    def hold(self, record: dict[str, Any]) -> None:
+        """Keep a record until the next that must be written: both go in one call."""
+        self._held.append({**record, "job": self.uid, "epoch": self.epoch, "t": now_ms()})
+
+    def write(self, record: dict[str, Any]) -> None:
+        """Write a record, and what was held before it."""
+        self.hold(record)
+        held, self._held = self._held, []
+        self.host.spool.append(*held)
+        self.host.link.told()
+
+    # -- the work ------------------------------------------------------------------------------------------------------
+
+    def _prepare(self) -> None:
+        """Folders, contexts, variables. Raises BadValue, OSError, and what a broken run file raises."""
+        host, spec = self.host, self._spec
+        run = self.run_file = host.run_files.get(spec["run_file"])
+        self.plan = run.job(spec["key"])
+        host.folders.make(self.work, self.temp)
+        github = {**run.github, "job": self.plan.base, "workspace": self.workspace}
+        runner = runner_context(host.name, self.work, self.temp)
+        self.scope.open(run, self.plan, spec, github, runner)
+        self.env = self.scope.pairs(run.env, "env")
+        self.env |= self.scope.pairs(self.plan.env, "env")
+        self.base_env = {"CI": "true", **run.host_env, **job_layer(run.spec, self.work)}
+        self.fixed_env = {
+            **run.github_env,
+            "GITHUB_JOB": self.plan.base,
+            "GITHUB_WORKSPACE": self.workspace,
+            **{f"GITHUB_{name.upper()}": f"{self.temp}/{name}" for name in ENV_FILES},
+            **{f"RUNNER_{name.upper()}": value for name, value in runner.items()},
+            VARIABLE: nonce(host.home, host.name, self.uid, self.epoch),
+        }
+        if run.npmrc is not None:
+            write_atomic(f"{self.temp}/npmrc", run.npmrc, durable=False)
+            self.base_env["NPM_CONFIG_USERCONFIG"] = f"{self.temp}/npmrc"
+        template = self.plan.timeout_minutes
+        minutes = self.scope.minutes(template) if template else host.limits.job_minutes
+        if minutes > 0:
+            host.loop.after("job", minutes * host.limits.minute_s, lambda: self.cancel(reason="timed_out"))
+
+    def _do(self, plan: StepPlan) -> None:
+        step = self._step = Step(self, plan)
+        try:
+            if self.forced:
+                step.skip()
+            else:
+                step.run()
+        finally:
+            self._step = None
+
+    def _evaluate_outputs(self) -> dict[str, str]:
+        """The job's outputs: an empty one is none, and one that holds a secret is dropped."""
+        outputs = {}
+        self.scope.set_env(self.env)
+        for name, template in self.plan.outputs:
+            value = self.scope.text(template, f"outputs.{name}")
+            if self.output.masker.contains(value):
+                self.output.line(f"Warning: output '{name}' is dropped: it holds a secret")
+            elif value:
+                outputs[name] = value
+        return outputs
+
+    def default_action(self, plan: StepPlan) -> str:
+        """What GITHUB_ACTION is in a step without an id: `__run`, `__run_2`, `__actions_checkout`."""
+        if not self._actions:
+            seen: Counter[str] = Counter()
+            for step in self.plan.steps:
+                kind = "__" + (step.uses.partition("@")[0].replace("/", "_").replace(".", "") if step.uses else "run")
+                seen[kind] += 1
+                self._actions.append(kind if seen[kind] == 1 else f"{kind}_{seen[kind]}")
+        return self._actions[plan.index]
+
+    # -- the end -------------------------------------------------------------------------------------------------------
+
+    def _fail(self, why: str) -> None:
+        self.scope.worsen(FAILURE)
+        self._reason = self._reason or why
+        self.output.line(f"Error: {why}")
+
+    def _break(self, error: Exception) -> None:
+        """A mistake of the runner's own: the job still ends, and says so."""
+        traceback.print_exception(error, file=sys.stderr)
+        self._broken = True
+        self._fail(f"runner_error: {type(error).__name__}: {error}")
+
+    def _end(self, *, lost: bool) -> None:
+        """Leave nothing behind, then tell the end."""
+        host, output = self.host, self.output
+        os.chdir("/")
+        for timer in ("job", "step", "ladder", "reap", "cleanup"):
+            host.loop.drop(timer)
+        left = end_children(term_s=0 if self.forced else host.limits.left_over_s)
+        output.drain()
+        if left:
+            output.line(f"Ended what the steps had left running: {', '.join(left)}")
+        while output.stalled and not self.forced:
+            host.loop.turn()
+        output.end()
+        if trouble := output.finish():
+            output.line(f"Warning: the log may not survive a power cut: {trouble}")
+        if self._held and self._held[-1]["kind"] == "step.finished":
+            self._held[-1] |= {"left": left, "to": output.size}  # what came last is the last step's
+        gone = host.folders.put_away(self.work, self.temp)
+        self.write({
+            "kind": "job.finished",
+            "result": LOST if lost else FAILURE if self._broken else self.scope.status,
+            "reason": ORPHANED if lost else output.masker.mask_text(self._reason),
+            "outputs": self._outputs,
+            "log": output.size,
+        })  # fmt: skip
+        host.link.flush()
+        output.close()
+        if not gone:
+            remove_tree(self.work)
