@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from sparki_daemon.runner.loop import READ, Loop
@@ -89,7 +89,7 @@ class Child:
         self._loop.after("reap", _REAP_EVERY_S, self._reap_orphans)
 
 
-def spawn(command: Sequence[str], env: Mapping[str, str], folder: str, output_fd: int) -> int:
+def spawn(command: list[str], env: Mapping[str, str], folder: str, output_fd: int) -> int:
     """Start a program, its path first, in a session of its own: no input, all output to `output_fd`. Gives its pid.
 
     Raises OSError (no such folder or program, list of arguments too long) and ValueError (a variable that can't be one).

@@ -49,9 +49,10 @@ _CACHES = (
 # The keys of the github context that become GITHUB_… variables. Source: actions/runner, GitHubContext.
 EXPORTED = (
     "action", "action_path", "action_ref", "action_repository", "actor", "actor_id", "api_url", "base_ref", "env", "event_name",
-    "event_path", "graphql_url", "head_ref", "job", "output", "path", "ref", "ref_name", "ref_protected", "ref_type", "repository", "repository_id",
-    "repository_owner", "repository_owner_id", "retention_days", "run_attempt", "run_id", "run_number", "server_url", "sha", "state",
-    "step_summary", "triggering_actor", "workflow", "workflow_ref", "workflow_sha", "workspace",
+    "event_path", "graphql_url", "head_ref", "job", "output", "path", "ref", "ref_name", "ref_protected", "ref_type",
+    "repository", "repository_id", "repository_owner", "repository_owner_id", "retention_days", "run_attempt", "run_id",
+    "run_number", "server_url", "sha", "state", "step_summary", "triggering_actor", "workflow", "workflow_ref", "workflow_sha",
+    "workspace",
 )  # fmt: skip
 
 

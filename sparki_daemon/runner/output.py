@@ -76,6 +76,10 @@ class Output:
         self._title = ""
         return self._log.size
 
+    def stop_commands(self, token: str) -> None:
+        """Take no line of the step for a command until `::token::`."""
+        self._scanner.stop(token)
+
     def line(self, text: str) -> None:
         """A line of the runner's own."""
         self._write(self.masker.flush())

@@ -304,16 +304,26 @@ class Step:
         })  # fmt: skip
 
     def _title(self) -> str:
-        name = self.plan.name
-        return self.job.scope.text(name, "name") if name else self._plain_title()
+        name, script = self.plan.name, self.plan.run
+        if name:
+            return self.job.scope.text(name, "name")
+        if script and "${{" in script.text:
+            try:
+                return f"Run {_first_line(self.job.scope.text(script, 'run'))}"
+            except BadValue:  # told when the script itself is evaluated
+                return self._plain_title()
+        return self._plain_title()
 
     def _plain_title(self) -> str:
         if self.plan.name and "${{" not in self.plan.name.text:
             return self.plan.name.text
         if self.plan.run is None:
             return f"Run {self.plan.uses}"
-        lines: list[Any] = self.plan.run.text.strip().splitlines()
-        return f"Run {lines[0]}" if lines else "Run"
+        return f"Run {_first_line(self.plan.run.text)}"
+
+
+def _first_line(text: str) -> str:
+    return text.strip().partition("\n")[0].rstrip()
 
 
 def _write(path: str, text: str) -> None:

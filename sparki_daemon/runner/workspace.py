@@ -28,20 +28,18 @@ class Folders:
 
         What lies there from a former attempt goes first. Raises OSError.
         """
-        if not self._take(work, 0o755):
+        if not self._take(work, _beside_run(work), 0o755):
             for name in IN_WORK:
                 os.mkdir(f"{work}/{name}", 0o755)
-        if not self._take(temp, 0o700):
+        if not self._take(temp, os.path.dirname(temp), 0o700):
             for name in ENV_FILES:
                 os.close(os.open(f"{temp}/{name}", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
-    def remove_temp(self, temp: str) -> list[str]:
-        """Remove a job's temp folder; gives what could not be removed, as messages."""
-        return [] if self._keep(temp, 0o700, ENV_FILES, _is_empty_file) else remove_tree(temp)
-
-    def remove_work(self, work: str) -> list[str]:
-        """Remove a job's work folder; gives what could not be removed, as messages."""
-        return [] if self._keep(work, 0o755, IN_WORK, _is_empty_folder) else remove_tree(work)
+    def put_away(self, work: str, temp: str) -> bool:
+        """Keep what is as it was made for the next job, and remove the temp folder in any case; True: the work folder is gone too."""
+        if not self._keep(temp, os.path.dirname(temp), 0o700, ENV_FILES, _is_empty_file):
+            remove_tree(temp)
+        return self._keep(work, _beside_run(work), 0o755, IN_WORK, _is_empty_folder)
 
     def close(self) -> None:
         """Remove the spare ones."""
@@ -49,9 +47,9 @@ class Folders:
             remove_tree(spare)
         self._spares.clear()
 
-    def _take(self, path: str, mode: int) -> bool:
+    def _take(self, path: str, beside: str, mode: int) -> bool:
         """Put the spare folder at `path`; False: there is none, and an empty folder was made."""
-        spare = self._spare(path)
+        spare = os.path.join(beside, self._spare_name)
         if spare in self._spares:
             self._spares.discard(spare)
             with contextlib.suppress(OSError):  # somebody swept it, or an older attempt's folder is in the way
@@ -67,8 +65,8 @@ class Folders:
             os.mkdir(path, mode)
         return False
 
-    def _keep(self, path: str, mode: int, names: tuple[str, ...], is_clean: Callable[[str], bool]) -> bool:
-        spare = self._spare(path)
+    def _keep(self, path: str, beside: str, mode: int, names: tuple[str, ...], is_clean: Callable[[str], bool]) -> bool:
+        spare = os.path.join(beside, self._spare_name)
         try:
             if stat.S_IMODE(os.stat(path).st_mode) != mode or spare in self._spares:
                 return False
@@ -82,9 +80,10 @@ class Folders:
         self._spares.add(spare)
         return True
 
-    def _spare(self, path: str) -> str:
-        """Beside the folder of the run, so that one spare serves all runs."""
-        return os.path.join(os.path.dirname(os.path.dirname(path)), self._spare_name)
+
+def _beside_run(work: str) -> str:
+    """The folder that holds those of the runs: one spare serves all runs, and outlives them."""
+    return os.path.dirname(os.path.dirname(work))
 
 
 def _is_empty_file(path: str) -> bool:

@@ -1,0 +1,118 @@
+"""What the expressions of a job see: its contexts, its status functions, and errors that say where they come from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sparki_daemon.model.plan import JobPlan, Pairs, Template
+from sparki_daemon.model.spec import JobSpec
+from sparki_daemon.pipeline.expression.error import ExpressionError
+from sparki_daemon.pipeline.expression.evaluate import Scope, evaluate
+from sparki_daemon.pipeline.expression.template import condition, evaluate_template
+from sparki_daemon.pipeline.expression.values import Value, is_truthy, to_number, to_string
+from sparki_daemon.runner.run_file import RunFile
+
+SUCCESS, FAILURE, CANCELLED, SKIPPED, LOST = "success", "failure", "cancelled", "skipped", "lost"
+
+
+class BadValue(Exception):  # noqa: N818  # reads as what happened
+    """A template that has no usable value; the text says what and where."""
+
+
+class JobScope:
+    """The contexts of one job, which its steps change, and its status."""
+
+    def __init__(self) -> None:
+        self.file = ""
+        self.contexts: dict[str, Value] = {}
+        self.env: dict[str, str] = {}
+        self.steps: dict[str, Value] = {}
+        self._job: dict[str, Value] = {"status": SUCCESS}
+        self._scope = Scope(
+            self.contexts,
+            {
+                "success": lambda: self.status == SUCCESS,
+                "failure": lambda: self.status == FAILURE,
+                "cancelled": lambda: self.status == CANCELLED,
+                "always": lambda: True,
+            },
+        )
+
+    def open(self, run: RunFile, plan: JobPlan, spec: JobSpec, github: dict[str, Any], runner: dict[str, str]) -> None:
+        """Fill in the contexts that stay as they are while the job runs."""
+        self.file = run.file
+        self.contexts |= {
+            "env": self.env,
+            "github": github,
+            "inputs": run.spec["inputs"],
+            "job": self._job,
+            "matrix": plan.matrix,
+            "needs": spec["needs"],
+            "runner": runner,
+            "secrets": {},
+            "steps": self.steps,
+            "strategy": plan.strategy,
+            "vars": run.spec["vars"],
+        }
+
+    @property
+    def status(self) -> str:
+        """The job's status so far: success, failure, cancelled."""
+        return str(self._job["status"])
+
+    def worsen(self, status: str) -> None:
+        """Take a step's conclusion into the job's status; cancelled outweighs failure, failure success."""
+        if status == CANCELLED or (status == FAILURE and self.status == SUCCESS):
+            self._job["status"] = status
+
+    def set_env(self, env: dict[str, str]) -> None:
+        """What the `env` context is from now on."""
+        self.env = env
+        self.contexts["env"] = env
+
+    def value(self, template: Template, what: str) -> Value:
+        """The value of a template. Raises BadValue; `what` names the key for its text."""
+        if "${{" not in template.text:
+            return template.text
+        try:
+            return evaluate_template(template.text, self._scope)
+        except ExpressionError as error:
+            raise BadValue(f"{self._place(template)}: '{what}' can't be evaluated: {error.message}") from None
+
+    def text(self, template: Template, what: str) -> str:
+        """The value as text. Raises BadValue."""
+        return to_string(self.value(template, what)) if "${{" in template.text else template.text
+
+    def pairs(self, pairs: Pairs, what: str) -> dict[str, str]:
+        """Each pair's text. Raises BadValue."""
+        return {name: self.text(template, f"{what}.{name}") for name, template in pairs}
+
+    def truth(self, template: Template, what: str) -> bool:
+        """Whether a template's value counts as true; the text `false` does not. Raises BadValue."""
+        value = self.value(template, what)
+        return is_truthy(value) and value != "false"
+
+    def holds(self, template: Template | None) -> bool:
+        """Whether an `if` lets its step run now. Raises BadValue."""
+        if template is None:
+            return self.status == SUCCESS
+        try:
+            return is_truthy(evaluate(condition(template.text), self._scope))
+        except ExpressionError as error:
+            raise BadValue(f"{self._place(template)}: 'if' can't be evaluated: {error.message}") from None
+
+    def minutes(self, template: Template) -> int:
+        """A `timeout-minutes`, cut to a whole number. Raises BadValue for what is no number."""
+        number = to_number(self.value(template, "timeout-minutes"))
+        if not -1e9 < number < 1e9:  # NaN, too
+            raise BadValue(f"{self._place(template)}: 'timeout-minutes' is no number: {template.text}")
+        return int(number)
+
+    def record_step(self, step: str, outcome: str, conclusion: str, outputs: Mapping[str, str]) -> None:
+        """What later steps see of one that has ended; one without an id is seen by none."""
+        if step:
+            self.steps[step] = {"outputs": dict(outputs), "outcome": outcome, "conclusion": conclusion}
+
+    def _place(self, template: Template) -> str:
+        return f"{self.file}:{template.line}:{template.column}" if template.line else self.file
