@@ -91,9 +91,7 @@ async def events_socket(socket: WebSocket) -> None:
     sending = _Sending(engine, socket, state["frames"], query["since"])
     try:
         await while_connected(socket.receive, "websocket.disconnect", sending.run(subscription, page))
-    except Stalled:
-        state["connection"].drop(f"since={sending.since}")
-    except SparkiError:  # so slow that the journal was pruned behind it
+    except (Stalled, SparkiError):  # the second: so slow that the journal was pruned behind it
         state["connection"].drop(f"since={sending.since}")
     except WebSocketDisconnect:
         pass

@@ -12,6 +12,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from sparki_daemon.engine.api.table import NDJSON
 from sparki_daemon.engine.feed import encode
+from sparki_daemon.model.problem import SparkiError
 
 STALL_S = 20.0  # a client that takes nothing for so long is dropped
 CHUNK_BYTES = 128 * 1024  # about a chunk: large enough for the throughput, small enough for a client's memory
@@ -45,7 +46,7 @@ class Stream(Response):
         connection = scope["state"].get("connection")
         try:
             await while_connected(receive, "http.disconnect", self._pump(send))
-        except Stalled:
+        except (Stalled, SparkiError):  # the second: so slow that the journal was pruned behind it
             last = b"" if self._since is None else encode({"dropped": {"since": self._since}}) + b"\n"
             connection.drop(last)
         except Exception:
