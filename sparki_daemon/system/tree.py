@@ -49,6 +49,8 @@ def end_children(keep: Collection[int] = (), *, term_s: float = 0.25, kill_s: fl
     They have `term_s` seconds after SIGTERM, then they are stopped, so that none forks away, and killed; `kill_s` bounds that
     (a process in uninterruptible sleep can't be killed). Returns the names of those that ran, each once.
     """
+    if not has_children():
+        return []
     reap(keep)
     victims = _below(keep)
     if not victims:
