@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from sparki_daemon.model.problem import SparkiError
 
 RETRY_LIMIT_S = 10.0
-FRUITLESS_LIMIT = 50  # streams in a row that ended early and told nothing new
+FRUITLESS_LIMIT = 40  # streams in a row that ended early and told nothing new: about 8 s
+PAUSE_LIMIT_S = 0.25
 START_RUN_LIMIT_S = 120.0  # a snapshot of a very large tree on a cold disk takes its time
 
 
@@ -80,9 +81,7 @@ class Engine:
                         yield line
                 return
             except OSError:  # the engine went: its successor tells the same lines again, and the first `done` are known
-                fruitless = fruitless + 1 if done == before else 0
-                if fruitless > FRUITLESS_LIMIT:
-                    raise launch.unreachable(self.paths, "the daemon hangs up in the middle of the log") from None
+                fruitless = self.cut_off(fruitless, progress=done > before)
             finally:
                 exchange.close()
 
@@ -100,9 +99,7 @@ class Engine:
                     yield data
                 return
             except OSError:
-                fruitless = fruitless + 1 if done == before else 0
-                if fruitless > FRUITLESS_LIMIT:
-                    raise launch.unreachable(self.paths, "the daemon hangs up in the middle of the log") from None
+                fruitless = self.cut_off(fruitless, progress=done > before)
             finally:
                 exchange.close()
 
@@ -118,6 +115,18 @@ class Engine:
     def restart_daemon(self) -> None:
         """Ask the daemon to execute itself anew; runs go on."""
         self._ask("POST", "/v1/daemon/restart")
+
+    def cut_off(self, fruitless: int, *, progress: bool) -> int:
+        """A stream ended early; the new count of such ends in a row without progress, after a pause that grows with it.
+
+        Raises SparkiError `daemon_unreachable` beyond FRUITLESS_LIMIT.
+        """
+        if progress:
+            return 0
+        if fruitless >= FRUITLESS_LIMIT:
+            raise launch.unreachable(self.paths, "the daemon hangs up in the middle of every answer")
+        time.sleep(min(PAUSE_LIMIT_S, 0.01 * fruitless))  # an engine that ends closes its streams at once; the next one takes a moment
+        return fruitless + 1
 
     # -- the wire ---------------------------------------------------------------------------------------------------------
 

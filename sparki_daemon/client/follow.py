@@ -14,8 +14,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-FRUITLESS_LIMIT = 20  # streams in a row that ended early and told nothing new
-
 
 class Following:
     """The stream of `run` after the event `since`; `log` asks for the text too."""
@@ -77,11 +75,7 @@ class Following:
         """The stream ended before the run did: the next `receive` opens another."""
         self.close()
         self.reconnects += 1
-        self._fruitless = 0 if fruitful else self._fruitless + 1
-        if self._fruitless > FRUITLESS_LIMIT:
-            from sparki_daemon.client.launch import unreachable  # noqa: PLC0415  # only errors need it
-
-            raise unreachable(self._engine.paths, f"the daemon hangs up whenever {self.run} is followed")
+        self._fruitless = self._engine.cut_off(self._fruitless, progress=fruitful)
 
     def _take(self, data: bytes) -> list[tuple[dict[str, Any], bytes]]:
         *lines, self._held = (self._held + data).split(b"\n")

@@ -125,19 +125,24 @@ class Exchange:
                 return decoded
 
     def read(self) -> bytes:
-        """The whole body. Raises OSError; BrokenError when cut off."""
+        """The whole body; the connection is closed then. Raises OSError; BrokenError when cut off."""
         parts = []
-        while not self.ended:
-            parts.append(self.receive())
-        self.close()
+        try:
+            while not self.ended:
+                parts.append(self.receive())
+        finally:
+            self.close()
         return b"".join(parts)
 
     def lines(self) -> Iterator[bytes]:
-        """The body's lines as they come, without their ends. Raises OSError; BrokenError when cut off."""
+        """The body's lines as they come, without their ends; the connection is closed then. Raises OSError; BrokenError when cut off."""
         held = b""
-        while not self.ended:
-            *whole, held = (held + self.receive()).split(b"\n")
-            yield from whole
+        try:
+            while not self.ended:
+                *whole, held = (held + self.receive()).split(b"\n")
+                yield from whole
+        finally:
+            self.close()
         if held:
             yield held
 

@@ -14,6 +14,7 @@ import sys
 import time
 
 from sparki_daemon.client.http import dial, exchange
+from sparki_daemon.client.paths import socket_path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,22 +60,24 @@ def read_daemon_file(paths: Paths) -> dict[str, Any] | None:
     return told if isinstance(told, dict) else None
 
 
-def ensure(paths: Paths) -> tuple[_socket.socket, dict[str, Any]]:
-    """A connection to the daemon, started if need be.
+def ensure(paths: Paths, command: list[str] | None = None) -> tuple[_socket.socket, dict[str, Any]]:
+    """A connection to the daemon, started if need be. `command` is what to start; None: this program's own daemon.
 
-    Raises SparkiError: `state_unwritable`, `daemon_unreachable`, `foreign_daemon`.
+    Raises SparkiError: `state_unwritable`, `daemon_unreachable`, `foreign_daemon`, `unsafe_folder`.
     """
-    return connect(paths) or _start(paths)
+    return connect(paths) or _start(paths, command or [sys.executable, "-m", "sparki_daemon", "supervisor", "--home", paths.state])
 
 
-def _start(paths: Paths) -> tuple[_socket.socket, dict[str, Any]]:
+def _start(paths: Paths, command: list[str]) -> tuple[_socket.socket, dict[str, Any]]:
     """Start a daemon under the start lock; when another starter holds it, use the daemon that it starts."""
     lock = _take_start_lock(paths)
     try:
         found = connect(paths)  # another starter may have been first
         if found is None:
-            child = _spawn(paths, lock)
-            _await_daemon_file(paths, child)
+            address = socket_path(paths.state, uid=os.getuid())
+            if not address.startswith(paths.state):
+                private_folder(os.path.dirname(address))
+            _await_daemon_file(paths, _spawn(paths, command, lock))
             found = connect(paths)
     finally:
         os.close(lock)
@@ -108,13 +111,12 @@ def _take_start_lock(paths: Paths) -> int:
             time.sleep(0.01)
 
 
-def _spawn(paths: Paths, lock: int) -> int:
+def _spawn(paths: Paths, command: list[str], lock: int) -> int:
     """Fork a starter that holds the lock, in a session of its own, until the daemon is up; its exit status tells how that went.
 
     The starter shares the lock: when this process is killed meanwhile, nobody starts a second daemon beside the first.
     """
     log = _open_log(paths)
-    command = [sys.executable, "-m", "sparki_daemon", "supervisor", "--home", paths.state]
     starter = os.fork()
     if starter:
         os.close(log)
