@@ -47,7 +47,8 @@ class Store(Protocol):
     async def write(self, work: Callable[[Tx], Awaitable[T]]) -> T:
         """Run `work` in a transaction and give its result once it is on disk; its exception, rolled back, otherwise.
 
-        Raises SparkiError (`disk_full`, `store_unwritable`) where the disk refuses: then nothing was written.
+        Raises SparkiError (`disk_full`, `store_unwritable`) where the disk refuses: then nothing is acknowledged or shown. Only after
+        a failed fsync with no commit and no clean end after it may the next opening find the write, whole.
         """
         ...
 
