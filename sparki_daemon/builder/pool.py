@@ -42,6 +42,7 @@ class Pool:
         self._awaited: set[str] = set()  # runners that are to be connected to
         self._spawning = 0
         self._children: set[str] = set()  # runners that this supervisor will tell the death of
+        self._tag = ""  # with which the names of this supervisor's own runners begin
         self._wake = asyncio.Event()
 
     # -- lifetime ------------------------------------------------------------------------------------------------------
@@ -71,6 +72,7 @@ class Pool:
             arrived, self._arrived = self._arrived, []
             gone, self._gone = self._gone, []
             attached, self._attached = self._attached, []
+            self._retire_old()
             idle = [link.name for link in self.links.values() if link.idle]
             try:
                 turn = await self._ledger.turn(arrived, gone, attached, idle)
@@ -103,6 +105,8 @@ class Pool:
         for name in turn.freed:
             if link := self.links.get(name):
                 link.job = None
+                if not name.startswith(self._tag):
+                    self._wake.set()
         for name, spec in turn.assign:
             if link := self.links.get(name):
                 link.job = spec["job"]
@@ -133,6 +137,13 @@ class Pool:
                 self._spawning += 1
                 self.supervisor.ask("spawn")
 
+    def _retire_old(self) -> None:
+        """Let idle runners go that an earlier supervisor forked: they run an older program."""
+        for link in list(self.links.values()):
+            if link.idle and not link.name.startswith(self._tag):
+                link.ready = False
+                link.quit()
+
     def _retire_surplus(self, waiting: int) -> None:
         """Once all is quiet, let the runners go that only a run with many jobs at once wanted."""
         if waiting or any(not link.idle for link in self.links.values()):
@@ -147,6 +158,7 @@ class Pool:
     def heard(self, message: dict[str, Any]) -> None:
         """A message of the supervisor's."""
         if "runners" in message:
+            self._tag = message["tag"]
             self._children.update(message["runners"])
             for name in message["runners"]:
                 self._connect(name)

@@ -130,7 +130,7 @@ class Supervisor:
         self.engine_since, self.start_at = time.monotonic(), None
         self.control, self.lines = ours, Lines()
         self.poller.register(ours.fileno(), select.POLLIN)
-        self._tell({"runners": self.held.runners})
+        self._tell({"runners": self.held.runners, "tag": self.tag})
 
     def _engine_ended(self) -> None:
         lived_s = time.monotonic() - self.engine_since
