@@ -96,21 +96,16 @@ class Graph:
         for base, legs in self.legs.items():
             for need in legs[0].needs:
                 self.dependants[need].append(base)
-        self._ancestors: dict[str, frozenset[str]] = {}
 
     def ancestors(self, base: str) -> frozenset[str]:
-        """All bases that a job needs, and those that they need."""
+        """All bases that a job needs, and those that they need. Not kept: a long chain's would take memory by its square."""
+        found: set[str] = set()
         todo = [base]
         while todo:
-            current = todo[-1]
-            needs = self.legs[current][0].needs
-            missing = [need for need in needs if need not in self._ancestors]
-            if missing:
-                todo.extend(missing)
-                continue
-            self._ancestors[current] = frozenset(needs).union(*(self._ancestors[need] for need in needs))
-            todo.pop()
-        return self._ancestors[base]
+            fresh = [need for need in self.legs[todo.pop()][0].needs if need not in found]
+            found.update(fresh)
+            todo.extend(fresh)
+        return frozenset(found)
 
 
 def ready(graph: Graph, results: Results, *, ended: Iterable[str] | None = None) -> list[JobPlan]:
