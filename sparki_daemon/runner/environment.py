@@ -7,6 +7,8 @@ from collections.abc import Mapping
 
 from sparki_daemon.model.spec import RunSpec
 
+_MACHINE = os.uname()
+
 _LET_IN = frozenset({
     "PATH", "LANG", "LANGUAGE", "TERM", "USER", "LOGNAME", "SHELL", "COLORTERM",
     "HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "ALL_PROXY", "NO_PROXY",
@@ -135,10 +137,9 @@ def github_layer(github: Mapping[str, object]) -> dict[str, str]:
 
 def runner_context(name: str, work: str, temp: str) -> dict[str, str]:
     """The `runner` context, of which RUNNER_… variables are made."""
-    machine = os.uname()
     return {
-        "os": {"Linux": "Linux", "Darwin": "macOS"}.get(machine.sysname, machine.sysname),
-        "arch": {"x86_64": "X64", "aarch64": "ARM64", "arm64": "ARM64", "i686": "X86"}.get(machine.machine, machine.machine.upper()),
+        "os": {"Linux": "Linux", "Darwin": "macOS"}.get(_MACHINE.sysname, _MACHINE.sysname),
+        "arch": {"x86_64": "X64", "aarch64": "ARM64", "arm64": "ARM64", "i686": "X86"}.get(_MACHINE.machine, _MACHINE.machine.upper()),
         "name": name,
         "temp": temp,
         "tool_cache": f"{work}/tools",

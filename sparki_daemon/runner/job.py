@@ -24,7 +24,7 @@ from sparki_daemon.runner.step import Step
 from sparki_daemon.runner.workspace import ENV_FILES, Folders
 from sparki_daemon.system.clock import now_ms
 from sparki_daemon.system.files import remove_tree, write_atomic
-from sparki_daemon.system.nonce import VARIABLE, nonce
+from sparki_daemon.system.nonce import VARIABLE
 from sparki_daemon.system.tree import end_children
 
 ORPHANED = "the supervisor died"
@@ -41,6 +41,7 @@ class Host:
     link: Link
     limits: Limits
     folders: Folders
+    mark: str  # the beginning of all its jobs' nonces
     run_files: RunFiles = field(default_factory=RunFiles)
     programs: Programs = field(default_factory=Programs)
 
@@ -143,7 +144,7 @@ class Job:
             "GITHUB_WORKSPACE": self.workspace,
             **{f"GITHUB_{name.upper()}": f"{self.temp}/{name}" for name in ENV_FILES},
             **{f"RUNNER_{name.upper()}": value for name, value in runner.items()},
-            VARIABLE: nonce(host.home, host.name, self.uid, self.epoch),
+            VARIABLE: f"{host.mark}.{self.uid}.{self.epoch}",
         }
         if run.npmrc is not None:
             write_atomic(f"{self.temp}/npmrc", run.npmrc, durable=False)

@@ -17,6 +17,7 @@ from sparki_daemon.runner.spool import Spool
 from sparki_daemon.runner.workspace import Folders
 from sparki_daemon.system.clock import now_ms
 from sparki_daemon.system.files import try_lock, write_all
+from sparki_daemon.system.nonce import home_digest
 from sparki_daemon.system.process import become_subreaper, boot_id, outer_pid, start_time
 
 
@@ -54,7 +55,7 @@ class Runner:
         self._loop = Loop()
         self._spool = Spool(os.path.join(home, "spool", name), self._loop.sleep)
         self._link = Link(self._loop, folder, name, self._spool, self)
-        self._host = Host(name, home, self._loop, self._spool, self._link, limits, Folders(name))
+        self._host = Host(name, home, self._loop, self._spool, self._link, limits, Folders(name), f"{home_digest(home)}.{name}")
 
     def run(self, death_fd: int) -> None:
         """Serve until told to quit, or until the supervisor is dead; what has begun is ended first."""

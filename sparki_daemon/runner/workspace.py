@@ -65,14 +65,14 @@ class Folders:
             os.mkdir(path, mode)
         return False
 
-    def _keep(self, path: str, beside: str, mode: int, names: tuple[str, ...], is_clean: Callable[[str], bool]) -> bool:
+    def _keep(self, path: str, beside: str, mode: int, names: tuple[str, ...], is_clean: Callable[[os.DirEntry[str]], bool]) -> bool:
         spare = os.path.join(beside, self._spare_name)
         try:
             if stat.S_IMODE(os.stat(path).st_mode) != mode or spare in self._spares:
                 return False
             with os.scandir(path) as entries:
                 found = list(entries)
-            if len(found) != len(names) or not all(entry.name in names and is_clean(entry.path) for entry in found):
+            if len(found) != len(names) or not all(entry.name in names and is_clean(entry) for entry in found):
                 return False
             os.rename(path, spare)
         except OSError:
@@ -86,11 +86,10 @@ def _beside_run(work: str) -> str:
     return os.path.dirname(os.path.dirname(work))
 
 
-def _is_empty_file(path: str) -> bool:
-    found = os.lstat(path)
-    return stat.S_ISREG(found.st_mode) and found.st_size == 0 and stat.S_IMODE(found.st_mode) == 0o600 and found.st_nlink == 1
+def _is_empty_file(entry: os.DirEntry[str]) -> bool:
+    found = entry.stat(follow_symlinks=False)
+    return found.st_size == 0 and found.st_mode == stat.S_IFREG | 0o600 and found.st_nlink == 1
 
 
-def _is_empty_folder(path: str) -> bool:
-    found = os.lstat(path)
-    return stat.S_ISDIR(found.st_mode) and stat.S_IMODE(found.st_mode) == 0o755 and not os.listdir(path)
+def _is_empty_folder(entry: os.DirEntry[str]) -> bool:
+    return entry.stat(follow_symlinks=False).st_mode == stat.S_IFDIR | 0o755 and not os.listdir(entry.path)
