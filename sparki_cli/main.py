@@ -1,7 +1,7 @@
 """The front door: a command line in, an exit code out, and every error in one shape.
 
-Hot commands are parsed here from the option table, and load what they need and no more: Typer alone would take longer than
-they do. Everything else goes through `sparki_cli.app`.
+Commands are parsed from the option table, and load what they need and no more: Typer alone would take longer than most of
+them do. Help, errors and unusual forms go through `sparki_cli.app`.
 """
 
 # ruff: noqa: PLC0415  # imports stand where a command needs them: each one is paid for by every other command
@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 
-from sparki_cli.options import Command, command_named, parse
+from sparki_cli.options import Command, command_in, parse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,11 +48,11 @@ def _dispatch(words: list[str]) -> int:
 
         os.write(1, f"sparki {VERSION}\n".encode())
         return 0
-    command = command_named(words[0]) if words else None
-    if command is not None and command.hot:
-        values = parse(command, words[1:])
+    found = command_in(words)
+    if found is not None:
+        values = parse(*found)
         if values is not None:
-            return _invoke(command, values)
+            return _invoke(found[0], values)
     from sparki_cli import app
 
     return app.execute(app.build(_invoke), words)

@@ -48,26 +48,18 @@ class Argument:
 
 
 class Command:
-    """`function` is "module:name"; `hot` commands are parsed here when they are written in a plain way."""
+    """`function` is "module:name"; it takes the output, and the values by the names of arguments and options."""
 
-    __slots__ = ("arguments", "function", "help", "hot", "name", "options")
+    __slots__ = ("arguments", "function", "help", "name", "options")
 
     def __init__(
-        self,
-        name: str,
-        function: str,
-        text: str,
-        *,
-        arguments: tuple[Argument, ...] = (),
-        options: tuple[Option, ...] = (),
-        hot: bool = False,
+        self, name: str, function: str, text: str, *, arguments: tuple[Argument, ...] = (), options: tuple[Option, ...] = ()
     ) -> None:
         self.name = name  # "daemon start": a command of the group `daemon`
         self.function = function
         self.help = text
         self.arguments = arguments
         self.options = (*options, *COMMON)
-        self.hot = hot
 
 
 COMMON = (
@@ -97,7 +89,6 @@ COMMANDS = (
             Option("workspace", ("--workspace",), TEXT, "Start each job with the source in place, or empty.", choices=("empty", "source")),
             DIRECTORY,
         ),
-        hot=True,
     ),
     Command(
         "runs",
@@ -108,9 +99,8 @@ COMMANDS = (
             Option("everywhere", ("--all", "-a"), FLAG, "Runs of every repository."),
             DIRECTORY,
         ),
-        hot=True,
     ),
-    Command("show", "sparki_cli.runs:show", "Show a run with its jobs and steps.", arguments=(RUN,), options=(DIRECTORY,), hot=True),
+    Command("show", "sparki_cli.runs:show", "Show a run with its jobs and steps.", arguments=(RUN,), options=(DIRECTORY,)),
     Command(
         "logs",
         "sparki_cli.logs:logs",
@@ -121,7 +111,6 @@ COMMANDS = (
             Option("step", ("--step",), TEXT, "Only this step: its name, id, or number from 1.", metavar="STEP"),
             DIRECTORY,
         ),
-        hot=True,
     ),
     Command(
         "cancel",
@@ -129,7 +118,6 @@ COMMANDS = (
         "Cancel a run.",
         arguments=(RUN,),
         options=(Option("force", ("--force",), FLAG, "Kill at once: no grace, no always() steps."), DIRECTORY),
-        hot=True,
     ),
     Command(
         "retry",
@@ -137,7 +125,6 @@ COMMANDS = (
         "Run a run again, as a new attempt, and follow it.",
         arguments=(RUN,),
         options=(Option("failed", ("--failed",), FLAG, "Only the jobs that went red, and those after them."), DETACH, DIRECTORY),
-        hot=True,
     ),
     Command(
         "validate",
@@ -178,10 +165,12 @@ COMMANDS = (
 GROUPS = {"daemon": "The background process that holds and executes runs; it starts by itself when needed."}
 
 
-def command_named(name: str) -> Command | None:
+def command_in(words: list[str]) -> tuple[Command, list[str]] | None:
+    """The command that a command line begins with, and the words after its name."""
     for command in COMMANDS:
-        if command.name == name:
-            return command
+        count = command.name.count(" ") + 1
+        if command.name.split(" ") == words[:count]:
+            return command, words[count:]
     return None
 
 

@@ -169,7 +169,9 @@ def visible(text: str) -> int:
 
 
 def duration(ms: float) -> str:
-    """A span of time for people: 0.4s, 12.3s, 1:02, 1:02:03."""
+    """A span of time for people: 37ms, 0.4s, 12.3s, 1:02, 1:02:03."""
+    if ms < 100:
+        return f"{int(ms)}ms"
     if ms < 60_000:
         tenths = int(ms / 100)
         return f"{tenths // 10}.{tenths % 10}s"

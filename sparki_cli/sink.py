@@ -137,7 +137,7 @@ class PlainSink(Sink):
 
     def _tail(self, status: str, why: str, ms: int) -> str:
         parts = [status] if status != "success" else []
-        parts += [why] if why else []
+        parts += [why] if why and why != status else []
         parts += [duration(ms)] if status != "skipped" else []
         return self.output.styled("(" + ", ".join(parts) + ")", "dim") if parts else ""
 

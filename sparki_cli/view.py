@@ -128,6 +128,7 @@ class RunView:
         step.name = data["name"] or step.name
         if kind == "step.started":
             step.status, step.started_ms = "running", time_ms
+            job.last_line = ""
         elif kind == "step.finished":
             step.status = data["conclusion"]
             step.duration_ms = data.get("duration_ms") or 0
