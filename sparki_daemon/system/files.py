@@ -13,7 +13,7 @@ def write_atomic(path: str, data: bytes, *, mode: int = 0o600, durable: bool = T
 
     `durable` brings data and name to the disk before returning. Raises OSError; then the old file is as it was.
     """
-    temporary = f"{path}.{os.getpid()}.tmp"
+    temporary = f"{path}.{os.urandom(6).hex()}.tmp"  # not the pid: in namespaces of their own, all runners are number 1
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
     try:
         try:
