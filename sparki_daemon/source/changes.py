@@ -8,7 +8,9 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-STATUS = ["status", "--porcelain=v2", "-z", "--untracked-files=all", "--ignore-submodules=all", "--no-renames"]
+# dirty: git compares a submodule's commit by itself, and starts no process of its own in there, which would obey its settings.
+STATUS = ["status", "--porcelain=v2", "-z", "--untracked-files=all", "--ignore-submodules=dirty", "--no-renames"]
+_GITLINK, _NOTHING = "160000", "000000"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +24,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """How a working tree differs from its index, and the index from HEAD."""
+    """How a working tree differs from its index, and the index from HEAD; submodules count only in `staged`."""
 
     files: tuple[Change, ...]
     embedded: tuple[str, ...]  # untracked folders that are git repositories of their own
@@ -39,9 +41,10 @@ def parse(status: bytes) -> Changes:
     for record in os.fsdecode(status).split("\0"):
         kind = record[:2]
         if kind == "1 ":
-            _, xy, _, _, _, mode, _, blob, path = record.split(" ", 8)
+            _, xy, module, _, _, mode, _, blob, path = record.split(" ", 8)
             staged = staged or xy[0] != "."
-            if xy[1] != ".":
+            still_module = module[0] == "S" and mode in (_GITLINK, _NOTHING)
+            if xy[1] != "." and not still_module:
                 files.append(Change(path, mode, blob))
         elif kind == "? ":
             path = record[2:]

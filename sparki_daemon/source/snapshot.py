@@ -83,7 +83,8 @@ def from_json(data: Mapping[str, Any]) -> Snapshot:
 def take(repository: Repository, objects_dir: str) -> Snapshot:
     """The working tree as it is now: uncommitted, and untracked but not ignored files too, submodules with a snapshot each.
 
-    New objects go into `objects_dir`, which is made for it and vanishes again if it isn't needed. The repository is only read.
+    New objects go into `objects_dir`, which is made for it and vanishes again if it isn't needed. The repository is only read: at most
+    an object there has its time freshened, where a changed folder's tree comes out as one that git already has.
     No filter runs: what git calls changed is taken byte for byte as it lies on disk, the rest as it was committed.
     Raises SparkiError: `unmerged_files`, `missing_object` (of a partial clone), `unreadable_file`, `disk_full`, `cannot_write`,
     `git_failed`.
@@ -130,7 +131,8 @@ def _write_tree(scratch: Scratch, root: str, entries: Sequence[Entry]) -> str:
         lines = "".join(f"{entry.mode} {entry.blob}\t{entry.path}\0" for entry in entries)
         env = scratch.env(with_objects=sparse)
         git.run(["update-index", "--force-write-index", "-z", "--index-info"], cwd=root, env=env, stdin=os.fsencode(lines)).checked()
-    return git.run(["write-tree", "--missing-ok"], cwd=root, env=scratch.env(with_objects=False)).checked().decode().strip()
+    # Without the user's objects in sight git would write every folder's tree anew, also those that the index has noted.
+    return git.run(["write-tree", "--missing-ok"], cwd=root, env=scratch.env(with_objects=True)).checked().decode().strip()
 
 
 def _snapshot(repository: Repository, taken: _Taken, objects_dir: str) -> Snapshot:
@@ -179,7 +181,7 @@ def _take_submodules(repository: Repository, staged: Mapping[str, str], objects_
         if not os.path.lexists(os.path.join(folder, ".git")):
             continue  # not initialised: the tree keeps naming its commit
         try:
-            inner = find(folder)
+            inner = _find_submodule(folder)
         except SparkiError as error:
             notes.append(replace(error.problems[0], message=f"submodule {path} is taken as committed: {error}"))
             continue
@@ -187,6 +189,14 @@ def _take_submodules(repository: Repository, staged: Mapping[str, str], objects_
         modules.append(Submodule(path=path, snapshot=snapshot))
         notes += [replace(note, message=f"in submodule {path}: {note.message}") for note in snapshot.notes]
     return modules, notes
+
+
+def _find_submodule(folder: str) -> Repository:
+    """The repository of a submodule. Git passes over a broken `.git` and finds the one around it: that is none."""
+    inner = find(folder)
+    if not os.path.samefile(inner.root, folder):
+        raise SparkiError(Problem(code="no_repository", message=f"{folder} has a broken .git", hint="git submodule update --init"))
+    return inner
 
 
 def _embedded(path: str) -> Problem:
@@ -245,7 +255,7 @@ def _submodules_at(repository: Repository, tree: str, objects_dir: str) -> tuple
         if not about.startswith(_GITLINK) or not os.path.lexists(os.path.join(folder, ".git")):
             continue
         try:
-            modules.append(Submodule(path=path, snapshot=at_revision(find(folder), about.split(" ")[2], objects_dir)))
+            modules.append(Submodule(path=path, snapshot=at_revision(_find_submodule(folder), about.split(" ")[2], objects_dir)))
         except SparkiError as error:
             notes.append(replace(error.problems[0], message=f"submodule {path} is left empty: {error}"))
     return tuple(modules), tuple(notes)

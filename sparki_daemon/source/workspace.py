@@ -43,6 +43,7 @@ def fill(
     fetch depth is asked for. Tags and remote branches are the user's.
     Raises SparkiError `missing_object`, `disk_full`, `cannot_write`, `git_failed`.
     """
+    destination = os.path.abspath(destination)
     folder = os.path.join(destination, ".git")
     try:
         index = _make_room(destination, clean=clean)

@@ -97,6 +97,33 @@ def test_a_submodule_that_was_deleted_is_gone(parent, tree_of):
     assert "lib dir" not in tree_of(parent.take())
 
 
+def test_a_submodule_that_was_taken_out_of_the_index_is_gone_though_its_folder_is_there(parent, tree_of):
+    parent.git("rm", "-q", "--cached", "lib dir")
+
+    taken = parent.take()
+
+    assert "lib dir" not in tree_of(taken)
+    assert [note.code for note in taken.notes] == ["embedded_repository"]
+
+
+def test_a_file_where_a_submodule_was_is_taken(parent, content_of):
+    subprocess.run(["rm", "-rf", str(parent.root / "lib dir")], check=True)
+    parent.write("lib dir", "now a file\n")
+
+    assert content_of(parent.take(), "lib dir") == b"now a file\n"
+
+
+def test_a_submodule_with_a_broken_git_folder_stays_as_the_tree_names_it(parent):
+    (parent.root / "lib dir" / ".git").unlink()
+    (parent.root / "lib dir" / ".git").mkdir()
+    recorded = parent.git("rev-parse", "HEAD:lib dir")
+
+    taken = parent.take()
+
+    assert gitlink(taken, "lib dir") == recorded
+    assert [note.code for note in taken.notes] == ["no_repository"]
+
+
 def test_a_new_submodule_is_taken_before_its_commit(repo, new_repo):
     library = new_repo("library")
     library.write("lib.txt", "lib\n")

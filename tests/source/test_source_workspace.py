@@ -48,6 +48,14 @@ def test_without_a_branch_head_is_detached(repo, folder):
     assert ask(folder, "rev-parse", "HEAD") == repo.git("rev-parse", "HEAD")
 
 
+def test_a_destination_may_be_told_from_the_current_folder(repo, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    fill(repo.take(), "workspace")
+
+    assert ask(tmp_path / "workspace", "status", "--porcelain") == ""
+
+
 def test_a_dirty_tree_is_a_clean_workspace_at_the_commit_of_ours(repo, folder):
     repo.write("README.md", "changed\n")
     repo.write("new/file", "new\n")
