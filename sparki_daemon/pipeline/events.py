@@ -27,11 +27,11 @@ _EDITS = "created edited deleted"
 _PROJECT = "created closed reopened edited deleted"
 _PULL_REQUEST = (
     "assigned unassigned labeled unlabeled opened edited closed reopened synchronize converted_to_draft ready_for_review locked unlocked "
-    "review_requested review_request_removed auto_merge_enabled auto_merge_disabled milestoned demilestoned enqueued dequeued"
+    "review_requested review_request_removed auto_merge_enabled auto_merge_disabled milestoned demilestoned enqueued dequeued stacked"
 )
 _ISSUES = (
     "opened edited deleted transferred pinned unpinned closed reopened assigned unassigned labeled unlabeled locked unlocked milestoned "
-    "demilestoned typed untyped"
+    "demilestoned typed untyped field_added field_removed"
 )
 _DISCUSSION = (
     "created edited deleted transferred pinned unpinned labeled unlabeled locked unlocked category_changed answered unanswered closed "
@@ -87,11 +87,10 @@ def _event(types: str, filters: tuple[str, ...]) -> Kind:
 def _input(types: tuple[str, ...], *, typed: bool, default: Kind) -> Kind:
     keys = {
         "description": Key(_SCALAR, "What the input is for."),
-        "deprecationMessage": Key(_SCALAR, "What is said to those who still give it."),
         "type": Key(Text(choices=types), "The type of its value.", required=typed),
         "required": Key(Flag(), "Whether it must be given."),
         "default": Key(default, "Its value when none is given."),
-        "options": Key(ListOf(item=_NAME), "The values to choose from."),
+        "options": Key(ListOf(item=_SCALAR), "The values to choose from."),
     }
     if typed:
         del keys["options"]

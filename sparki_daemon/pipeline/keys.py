@@ -1,6 +1,7 @@
 """The one table of the workflow language: every key, the kind of its value, and the expressions that may stand there.
 
-Source: GitHub's workflow syntax, and actions/runner, Sdk/WorkflowParser/workflow-v1.0.json (commit 258d6c85).
+Source: GitHub's workflow syntax, and actions/runner, Sdk/WorkflowParser/workflow-v1.0.json (commit 258d6c85);
+actions/languageservices, workflow-parser/src/workflow-v1.0.json, for what is newer.
 """
 
 from __future__ import annotations
@@ -43,9 +44,11 @@ _ANY_LEVEL = (
     "artifact-metadata",
     "attestations",
     "checks",
+    "code-quality",
     "contents",
     "deployments",
     "discussions",
+    "drives",
     "issues",
     "packages",
     "pages",
@@ -60,6 +63,7 @@ _PERMISSIONS = OneOf(
         Record(
             keys={
                 **{name: Key(_LEVEL, f"What the token may do with {name}.") for name in _ANY_LEVEL},
+                "copilot-requests": Key(_WRITE_LEVEL, "Whether the token may ask Copilot."),
                 "id-token": Key(_WRITE_LEVEL, "Whether the job may ask for an OpenID Connect token."),
                 "models": Key(_READ_LEVEL, "Whether the token may use models."),
                 "vulnerability-alerts": Key(_READ_LEVEL, "Whether the token may read vulnerability alerts."),

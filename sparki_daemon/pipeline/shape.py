@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from sparki_daemon.model.problem import Position, Problem
 from sparki_daemon.pipeline.expression.syntax import Node as Expression
 from sparki_daemon.pipeline.expression.template import OPEN
-from sparki_daemon.pipeline.schema import Anything, Flag, Key, Kind, ListOf, MapOf, Nothing, Number, OneOf, Place, Record, Text
+from sparki_daemon.pipeline.schema import Anything, Flag, Kind, ListOf, MapOf, Nothing, Number, OneOf, Place, Record, Text
 from sparki_daemon.pipeline.spelling import did_you_mean, listed
 from sparki_daemon.pipeline.static import check_expressions, condition_of, expressions_of, problem_at
 from sparki_daemon.pipeline.yaml_node import MappingNode, Node, ScalarNode, SequenceNode, SourceText
@@ -212,10 +212,3 @@ def _value_hint(node: ScalarNode, kind: Kind) -> str:
 
 def _unquoted(text: str) -> bool:
     return text in {"true", "false"} or text.replace(".", "", 1).isdigit()
-
-
-def keys_of(kind: Kind) -> Mapping[str, Key]:
-    """The keys that a kind names, in all its options."""
-    if isinstance(kind, OneOf):
-        return {name: key for option in kind.options for name, key in keys_of(option).items()}
-    return kind.keys if isinstance(kind, Record) else {}

@@ -69,7 +69,8 @@ def _matrix(value: Value, computed: _Computed) -> Matrix:
         if not isinstance(vector, list):
             computed.refuse(("matrix", name), f"the matrix's '{name}'", "a list", vector)
     places = {path[1:]: at for path, at in computed.places.items() if path[:1] == ("matrix",)}
-    return Matrix(vectors, lists["include"], lists["exclude"], computed.place(("matrix",)), places)  # type: ignore[arg-type]  # lists by now
+    at = computed.place(("matrix",))
+    return Matrix(vectors, lists["include"], lists["exclude"], at, places)  # type: ignore[arg-type]  # the vectors are lists by now
 
 
 class _Computed:

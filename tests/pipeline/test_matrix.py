@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparki_daemon.model.problem import SparkiError
@@ -128,6 +128,7 @@ VECTORS = st.dictionaries(st.sampled_from("abc"), st.lists(SCALARS, min_size=1, 
 ITEMS = st.lists(st.dictionaries(st.sampled_from("abcxy"), SCALARS, min_size=1), max_size=4)
 
 
+@settings(deadline=None)
 @given(VECTORS, ITEMS)
 def test_include_keeps_every_combination_and_its_own_values(vectors: dict[str, list[Any]], include: list[Any]) -> None:
     alone = legs(vectors)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparki_daemon.model.job import JobState
@@ -231,6 +231,7 @@ def test_a_long_circle_is_found_and_named_whole() -> None:
     assert caught.value.problems[-1].message == "and 200 more"
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(st.integers(0, 7), max_size=4), min_size=1, max_size=8))
 def test_a_graph_without_problems_always_has_a_job_to_start_until_all_have_ended(edges: list[list[int]]) -> None:
     needs = [sorted({other for other in wanted if other < len(edges)}) for wanted in edges]

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparki_daemon.model.problem import Problem, SparkiError
@@ -186,6 +186,7 @@ env: ${{ a }}
 PIECES = st.sampled_from([line for line in LINES.splitlines() if line])
 
 
+@settings(deadline=None)
 @given(st.lists(PIECES, max_size=14))
 def test_any_heap_of_lines_is_planned_or_told_of_with_places(lines: list[str]) -> None:
     try:

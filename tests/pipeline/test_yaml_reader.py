@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sparki_daemon.model.problem import Problem, SparkiError
@@ -280,6 +280,7 @@ def read_anything(data: bytes) -> tuple[Problem, ...]:
     return ()
 
 
+@settings(deadline=None)
 @given(st.lists(YAML_PIECES, max_size=40).map("".join))
 @example("!!binary")
 @example("? ? ? ")
@@ -291,6 +292,7 @@ def test_no_text_crashes_the_reader_and_every_error_has_a_place(text: str) -> No
     assert all(each.at is not None and 1 <= each.at.line <= lines and each.at.column >= 1 for each in found)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_no_bytes_crash_the_reader(data: bytes) -> None:
     assert all(each.at is not None for each in read_anything(data))
