@@ -22,7 +22,7 @@ from sparki_daemon.model.problem import ExitCode, Problem, SparkiError
 from sparki_daemon.queue.embedded import EmbeddedQueue
 from sparki_daemon.store import journal
 from sparki_daemon.store.sqlite import SqliteStore
-from sparki_daemon.system import files
+from sparki_daemon.system import files, process
 
 LOCK_LIMIT_S = 15.0
 log = logging.getLogger("sparki.engine")
@@ -86,7 +86,7 @@ async def _run(home: str, version: str, store: SqliteStore, listen_fd: int, cont
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     queue = EmbeddedQueue()
     specs = Specs(home, fast_folder(home))
-    scheduler = Scheduler(store, queue, specs)
+    scheduler = Scheduler(store, queue, specs, system=process.system_name())
     pool = Pool(home, scheduler, max(2, os.cpu_count() or 2))
     engine = Engine(home, version, store, queue, scheduler, specs, pool, await store.read(journal.head))
     pool.on_grew = engine.log_watch.notify

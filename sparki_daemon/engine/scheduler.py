@@ -16,6 +16,7 @@ from sparki_daemon.model.job import IllegalMove, JobEvent, JobState
 from sparki_daemon.model.plan import JobPlan, Plan, plan_from_json
 from sparki_daemon.model.problem import ExitCode, Problem, SparkiError
 from sparki_daemon.model.run import RunEvent, RunState, verdict
+from sparki_daemon.pipeline.hosts import skip_reason
 from sparki_daemon.pipeline.needs import needs_context
 from sparki_daemon.queue.protocol import BUILDS, Queue
 from sparki_daemon.store import cursors, jobs, runs, steps
@@ -53,10 +54,11 @@ class NewRun:
 class Scheduler:
     """The one that moves runs and jobs. Its methods that take a Tx run in the store's writer, one at a time."""
 
-    def __init__(self, store: Store, queue: Queue, specs: Specs) -> None:
+    def __init__(self, store: Store, queue: Queue, specs: Specs, *, system: str = "Linux") -> None:
         self._store = store
         self._queue = queue
         self._specs = specs
+        self._system = system  # as RUNNER_OS names it: jobs for another one are skipped
         self._live: dict[str, Live] = {}  # a cache of the rows, which a rollback empties
         store.on_rollback(self._live.clear)
 
@@ -186,6 +188,9 @@ class Scheduler:
         while waiting:
             job = waiting.pop(0)
             if job.state is not JobState.QUEUED:
+                continue
+            if reason := skip_reason(job.plan, self._system):
+                waiting += live.ended(job, await jobs.move(tx, job.uid, JobEvent.SKIPPED, reason=reason))
                 continue
             try:
                 goes = terms.goes(live, job)

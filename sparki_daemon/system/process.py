@@ -38,6 +38,11 @@ class Identity:
     boot: str
 
 
+def system_name() -> str:
+    """The operating system, as GitHub's RUNNER_OS has it. Source: GitHub's docs, "Variables reference"."""
+    return "macOS" if sys.platform == "darwin" else "Linux"
+
+
 def boot_id() -> str:
     """The random id of this boot; empty where the system has none (then no pid of the past is believed)."""
     return _read("/proc/sys/kernel/random/boot_id").strip()
