@@ -217,6 +217,8 @@ class Pool:
             self._connect(name)
         elif name not in self._children:
             await self._bury(name, "its runner died")
+            if self.supervisor:
+                self.supervisor.ask("sweep")  # nobody adopted what it left
 
     # -- connecting and burying ----------------------------------------------------------------------------------------
 

@@ -70,5 +70,5 @@ class Ledger(Protocol):
         ...
 
     async def forget(self, runner: str) -> None:
-        """Drop the cursor of a runner whose spool is gone."""
+        """Drop the cursor of a runner whose spool is gone, and what else it kept."""
         ...

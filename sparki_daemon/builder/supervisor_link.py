@@ -29,7 +29,7 @@ class SupervisorLink(asyncio.Protocol):
         return link
 
     def ask(self, what: str) -> None:
-        """`spawn`, `stop` or `restart`."""
+        """`spawn`, `sweep`, `stop` or `restart`."""
         if self._transport and not self._transport.is_closing():
             self._transport.write(json.dumps({"do": what}).encode() + b"\n")
 

@@ -43,12 +43,15 @@ class Engine:
         self._stopping = ""
         self._sweeps: set[asyncio.Task[None]] = set()
         store.on_commit(self._committed)
+        self._later(self._sweep_leftovers())
 
     def _committed(self, events: Sequence[Event]) -> None:
         self.feed.publish(events)
         for event in events:
             if event.kind == "job.finished":
                 self.log_watch.notify(event.data["uid"])
+                if event.data["status"] == "lost":
+                    self._later(self._sweep_leftovers())
             elif event.kind == "run.finished":
                 self._later(self._sweep(event.stream))
             elif event.kind in ("run.created", "run.retried", "job.queued"):
@@ -62,9 +65,20 @@ class Engine:
     async def _sweep(self, run: str) -> None:
         """Remove what an ended run worked in."""
         row = await self._store.read(lambda tx: runs.get(tx, run))
-        if row is not None and row.state.terminal:
-            self._specs.forget(run)
-            await asyncio.to_thread(files.remove_tree, self._specs.run_folder(run, row.attempt))
+        if row is None:
+            return
+        self._specs.forget(run)
+        for attempt in range(1, row.attempt + row.state.terminal):  # a retry may have begun meanwhile
+            await asyncio.to_thread(files.remove_tree, self._specs.run_folder(run, attempt))
+
+    async def _sweep_leftovers(self) -> None:
+        """Remove what killed processes left of jobs: the run's end, and a runner's own, never came to it."""
+        left = await asyncio.to_thread(self._specs.leftovers)
+
+        async def in_use(tx: Tx) -> tuple[set[str], set[str]]:
+            return {run.id for run in await runs.active(tx)}, {f"{job.uid}.{job.epoch}" for job in await jobs.unfinished(tx)}
+
+        await asyncio.to_thread(left.remove, *await self._store.read(in_use))
 
     # -- runs ----------------------------------------------------------------------------------------------------------
 

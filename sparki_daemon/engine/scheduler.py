@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -71,6 +72,7 @@ class Scheduler:
         return await self._store.read(lambda tx: cursors.get(tx, runner))
 
     async def forget(self, runner: str) -> None:
+        await asyncio.to_thread(self._specs.forget_runner, runner)
         await self._store.write(lambda tx: cursors.delete(tx, runner))
 
     async def _turn(self, arrived: list[Arrived], gone: list[Gone], attached: list[Attached], idle: list[str], tx: Tx) -> Turn:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Container
 from typing import Any
 
 from sparki_daemon.engine.live import Live, LiveJob
 from sparki_daemon.model.spec import JobSpec
 from sparki_daemon.system import files
 from sparki_daemon.system.nonce import home_digest
+
+SPARE = ".spare-"  # before the name of the runner that keeps such a folder for its next job
 
 
 class Specs:
@@ -36,6 +39,19 @@ class Specs:
         except FileNotFoundError:
             return 0
 
+    def attempt_folder(self, uid: str, epoch: int) -> str:
+        """Where the command files, scripts and RUNNER_TEMP of one attempt at a job lie; its runner removes it, unless it is killed."""
+        return os.path.join(self._fast, f"{uid}.{epoch}")
+
+    def forget_runner(self, runner: str) -> None:
+        """A runner is dead: what it kept for its next job goes."""
+        for folder in (os.path.join(self._home, "work"), self._fast):
+            files.remove_tree(os.path.join(folder, f"{SPARE}{runner}"))
+
+    def leftovers(self) -> Leftovers:
+        """What lies in the folders where jobs work."""
+        return Leftovers(self._home, self._fast)
+
     def forget(self, run: str) -> None:
         """The run has ended: its shared file goes with its folder."""
         self._written = {path for path in self._written if f"/{run}/" not in path and f"/{run}." not in path}
@@ -54,7 +70,7 @@ class Specs:
             needs=needs,
             name=job.row.name,
             work=os.path.join(folder, place),
-            temp=os.path.join(self._fast, place),
+            temp=self.attempt_folder(job.uid, job.row.epoch),
             log=job.row.log,
         )
 
@@ -67,6 +83,32 @@ class Specs:
             files.write_atomic(path, json.dumps(body).encode(), durable=False)  # the state file has it too
             self._written.add(path)
         return path
+
+
+class Leftovers:
+    """What lay in the folders where jobs work at one moment: look first, ask the journal then, so that nothing new is taken for old."""
+
+    def __init__(self, home: str, fast: str) -> None:
+        self._runners = os.path.join(home, "runners")
+        self._work = os.path.join(home, "work")
+        self._fast = fast
+        self._of_runs, self._of_jobs = _names(self._work), _names(fast)
+
+    def remove(self, runs: Container[str], attempts: Container[str]) -> None:
+        """Remove what is neither of the active `runs`, nor of `attempts` at jobs (uid, a dot, epoch), nor a living runner's spare."""
+        for name in self._of_runs:
+            if not (self._is_spare(name) or name.partition(".")[0] in runs):
+                files.remove_tree(os.path.join(self._work, name))
+        for name in self._of_jobs:
+            if not (self._is_spare(name) or name in attempts):
+                files.remove_tree(os.path.join(self._fast, name))
+
+    def _is_spare(self, name: str) -> bool:
+        return name.startswith(SPARE) and files.is_locked(os.path.join(self._runners, f"{name.removeprefix(SPARE)}.lock"))
+
+
+def _names(folder: str) -> list[str]:
+    return os.listdir(folder) if os.path.isdir(folder) else []
 
 
 def fast_folder(home: str) -> str:

@@ -14,7 +14,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
@@ -24,6 +24,8 @@ from sparki_daemon.supervisor.strays import end_strays
 from sparki_daemon.system import files, process
 
 STOP_LIMIT_S = 10.0
+LEAVE_LIMIT_S = 0.5  # for a runner that has nothing to do to go by itself
+NO_NAMESPACE = "SPARKI_NO_PID_NAMESPACE"  # set to anything: runners have no PID namespace, as where the system refuses them
 RunnerMain = Callable[[str, str, int], None]
 
 
@@ -47,7 +49,7 @@ class Supervisor:
         self.held = held
         self.runner_main = runner_main
         self.tag = f"{os.getpid():x}-{int(time.time() * 1000):x}"
-        self.namespaces = process.pid_namespaces_work()
+        self.namespaces = not os.environ.get(NO_NAMESPACE) and process.pid_namespaces_work()
         self.engine = 0
         self.engine_since = 0.0
         self.deaths = 0
@@ -65,6 +67,7 @@ class Supervisor:
         """Serve until told to stop; `restart` never comes back from here, it executes the supervisor anew."""
         self._listen_to_signals()
         self.poller.register(self.wake_read, select.POLLIN)
+        self._reap()  # what ended while the program was changed: no signal tells of it any more
         end_strays(self.home)
         gc.collect()
         gc.freeze()  # the runners share these pages
@@ -165,6 +168,8 @@ class Supervisor:
         for message in self.lines.feed(data):
             if message.get("do") == "spawn":
                 self._fork_runner()
+            elif message.get("do") == "sweep":
+                end_strays(self.home)
             elif message.get("do") in ("stop", "restart"):
                 self._ask(message["do"])
 
@@ -227,17 +232,17 @@ class Supervisor:
             for pid in strangers:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-            for pid in strangers:
-                with contextlib.suppress(ChildProcessError):
-                    os.waitpid(pid, 0)
+            if _reap_until(deadline, strangers):
+                return  # in uninterruptible sleep: the next death looks again
 
     def _end_runners(self) -> None:
-        for pid in self.held.runners.values():
+        """End them: an idle one goes by itself once it hears the end, and leaves nothing; others are killed."""
+        os.close(self.held.death_write_fd)
+        busy = _reap_until(time.monotonic() + LEAVE_LIMIT_S, self.held.runners.values())
+        for pid in busy:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        for pid in list(self.held.runners.values()):
-            with contextlib.suppress(ChildProcessError):
-                os.waitpid(pid, 0)
+        _reap_until(time.monotonic() + LEAVE_LIMIT_S, busy)
         self.held.runners.clear()
         self._end_adopted()
 
@@ -260,6 +265,22 @@ class Supervisor:
             resume,
         ]
         os.execv(sys.executable, arguments)
+
+
+def _reap_until(deadline: float, pids: Iterable[int]) -> list[int]:
+    """Take the ends of these children until `deadline` (monotonic); gives those that have not ended by then."""
+    left = list(pids)
+    while True:
+        for pid in list(left):
+            try:
+                ended = os.waitpid(pid, os.WNOHANG)[0]
+            except ChildProcessError:
+                ended = pid
+            if ended:
+                left.remove(pid)
+        if not left or time.monotonic() > deadline:
+            return left
+        time.sleep(0.001)
 
 
 def listen(path: str) -> socket.socket:
