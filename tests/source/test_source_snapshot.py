@@ -1,17 +1,15 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import subprocess
 import zlib
-from pathlib import Path
 
 import pytest
 
 from sparki_daemon.model.problem import SparkiError
 from sparki_daemon.source.repository import find
-from sparki_daemon.source.snapshot import at_revision, from_json, take
+from sparki_daemon.source.snapshot import take
 
 
 def test_a_clean_tree_is_heads_and_needs_no_object(repo):
@@ -253,51 +251,6 @@ def test_a_large_file_is_taken_whole(repo, content_of):
     assert content_of(taken, "large.bin") == data
 
 
-def test_a_sparse_checkout_keeps_what_is_not_there(repo, tree_of):
-    repo.write("other/file")
-    repo.commit("two")
-    repo.git("sparse-checkout", "set", "--cone", "src")
-    repo.write("src/new")
-
-    with repo.untouched():
-        taken = repo.take()
-
-    assert set(tree_of(taken)) == {"README.md", "other/file", "src/a b.txt", "src/new", "src/run.sh"}
-
-
-def test_a_sparse_index_is_read(repo, tree_of):
-    repo.write("other/deep/file")
-    repo.commit("two")
-    repo.git("sparse-checkout", "set", "--cone", "--sparse-index", "src")
-    repo.write("src/new")
-
-    with repo.untouched(times=False):  # to write such an index out git must see the trees, and freshens their times
-        taken = repo.take()
-
-    assert {"other/deep/file", "src/new"} <= set(tree_of(taken))
-
-
-def test_a_repository_with_long_ids_is_taken(new_repo, tree_of):
-    repo = new_repo("long", "--object-format=sha256")
-    repo.write("a")
-    repo.commit()
-    assert repo.take().commit == repo.git("rev-parse", "HEAD")
-    repo.write("b")
-
-    with repo.untouched():
-        taken = repo.take()
-
-    assert set(tree_of(taken)) == {"a", "b"}
-    assert len(taken.tree) == len(taken.commit) == 64
-
-
-def test_an_intended_file_is_taken_with_its_content(repo, content_of):
-    repo.write("later", "content\n")
-    repo.git("add", "--intent-to-add", "later")
-
-    assert content_of(repo.take(), "later") == b"content\n"
-
-
 def test_unmerged_files_are_refused_and_the_first_five_named(repo):
     for number in range(7):
         repo.write(f"file{number}", "base\n")
@@ -318,30 +271,6 @@ def test_unmerged_files_are_refused_and_the_first_five_named(repo):
     problem = caught.value.problems[0]
     assert problem.code == "unmerged_files"
     assert problem.message == "unmerged files: file0, file1, file2, file3, file4 and 2 more"
-
-
-def test_a_missing_object_of_a_partial_clone_is_an_error_and_no_fetch(repo, tmp_path):
-    repo.git("config", "uploadpack.allowFilter", "true")
-    repo.git("config", "uploadpack.allowAnySHA1InWant", "true")
-    repo.git("clone", "-q", "--no-checkout", "--filter=blob:none", Path(repo.root).as_uri(), str(tmp_path / "partial"))
-    repo.root = tmp_path / "partial"
-    repo.git("sparse-checkout", "set", "--no-cone", "/README.md")
-    repo.git("checkout", "-q")
-    assert sorted(os.listdir(repo.root)) == [".git", "README.md"]
-
-    with repo.untouched(), pytest.raises(SparkiError) as caught:
-        repo.take()
-
-    assert caught.value.problems[0].code == "missing_object"
-
-
-def test_a_complete_partial_clone_is_taken(repo, tmp_path):
-    repo.git("config", "uploadpack.allowFilter", "true")
-    repo.git("clone", "-q", "--filter=blob:none", Path(repo.root).as_uri(), str(tmp_path / "partial"))
-    repo.root = tmp_path / "partial"
-
-    with repo.untouched():
-        assert repo.take().dirty is False
 
 
 def test_an_object_folder_that_cannot_be_made_is_told(repo, tmp_path):
@@ -373,49 +302,3 @@ def test_an_object_folder_inside_the_working_tree_does_not_take_itself(repo, tre
     taken = take(repo.found(), str(repo.root / ".sparki-state" / "objects"))
 
     assert set(tree_of(taken)) == {"README.md", "new", "src/a b.txt", "src/run.sh"}
-
-
-def test_a_snapshot_goes_through_json_and_back(repo):
-    repo.write(os.fsdecode(b"\xff"))
-    repo.write(".gitattributes", "* text=auto\n")
-    repo.write("dos", "a\r\n")
-    (repo.root / "inner").mkdir()
-    subprocess.run(["git", "init", "-q", "inner"], cwd=repo.root, check=True)
-
-    taken = repo.take()
-
-    assert taken.notes
-    assert from_json(json.loads(json.dumps(taken.to_json()))) == taken
-
-
-@pytest.mark.parametrize(("rev", "ref"), [("main~1", None), ("v1", "refs/tags/v1"), ("side", "refs/heads/side"), ("HEAD~1", None)])
-def test_a_revision_is_taken_without_the_working_tree(repo, rev, ref):
-    first = repo.git("rev-parse", "HEAD")
-    repo.git("tag", "v1")
-    repo.git("branch", "side")
-    repo.write("README.md", "two\n")
-    repo.commit("two")
-    repo.write("README.md", "three\n")
-
-    with repo.untouched():
-        taken = at_revision(repo.found(), rev, str(repo.objects))
-
-    assert (taken.commit, taken.head, taken.dirty, taken.ref) == (first, first, False, ref)
-    assert taken.tree == repo.git("rev-parse", f"{first}^{{tree}}")
-    assert taken.objects is None
-
-
-def test_an_annotated_tag_is_taken_as_its_commit(repo):
-    repo.git("tag", "-a", "v2", "-m", "two")
-
-    taken = at_revision(repo.found(), "v2", str(repo.objects))
-
-    assert taken.commit == repo.git("rev-parse", "HEAD")
-
-
-@pytest.mark.parametrize("rev", ["nothing", "--all", "HEAD:README.md", ""])
-def test_what_is_no_revision_is_refused(repo, rev):
-    with pytest.raises(SparkiError) as caught:
-        at_revision(repo.found(), rev, str(repo.objects))
-
-    assert caught.value.problems[0].code == "no_such_revision"
