@@ -28,7 +28,7 @@ def refusal(code: str, exit_code: ExitCode = ExitCode.USAGE) -> SparkiError:
     return SparkiError(Problem(code=code, message=f"{code} was met"), exit_code=exit_code)
 
 
-class Pruned(SparkiError):
+class Pruned(SparkiError):  # noqa: N818  # reads as what happened
     def __init__(self, first: int) -> None:
         super().__init__(Problem(code="events_pruned", message="pruned"), exit_code=ExitCode.NOT_FOUND)
         self.first = first
@@ -249,6 +249,9 @@ class Twin:
 # -- over the socket --------------------------------------------------------------------------------------------------------
 
 
+TALKS: list[Talk] = []  # of the present test: a failing one leaves none open
+
+
 @asynccontextmanager
 async def served(twin: Twin, path: str) -> AsyncIterator[Serving]:
     """The API of `twin` on the Unix socket at `path`."""
@@ -260,6 +263,10 @@ async def served(twin: Twin, path: str) -> AsyncIterator[Serving]:
             yield serving
         finally:
             await serving.stop()
+            for talk in TALKS:
+                talk.close()
+            TALKS.clear()
+            await asyncio.sleep(0.01)  # their transports end in the loop's next turns
 
 
 class Talk:
@@ -313,11 +320,16 @@ class Talk:
 
 async def ask(path: str, method: str, target: str, body: Any = None, headers: dict[str, str] | None = None, raw: bytes = b"") -> Talk:
     talk = Talk(*await asyncio.open_unix_connection(path))
+    TALKS.append(talk)
     data = raw or (b"" if body is None else json.dumps(body).encode())
     known = {"host": "sparki", "connection": "close", "content-length": str(len(data)), "content-type": "application/json"}
     lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in {**known, **(headers or {})}.items())]
     talk.writer.write("\r\n".join((*lines, "", "")).encode() + data)
-    await talk.head()
+    try:
+        await talk.head()
+    except BaseException:
+        talk.close()
+        raise
     return talk
 
 

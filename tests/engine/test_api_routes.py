@@ -108,14 +108,14 @@ async def test_a_refusal_is_a_problem_document(path: str) -> None:
         ("GET", "/v1/runs?directory=repo", 422, "bad_value"),
         ("GET", "/v1/runs?before=r-9", 404, "no_such_run"),
         ("GET", "/v1/events?since=-1", 422, "bad_value"),
-        ("GET", "/v1/events?since=99", 422, "since_beyond_head"),
+        ("GET", "/v1/events?since=99", 409, "since_beyond_head"),
         ("GET", "/v1/events?follow=yes", 422, "bad_value"),
         ("GET", "/v1/runs/r-9/follow", 404, "no_such_run"),
         ("GET", "/v1/runs/r-9/follow?at=x", 422, "bad_value"),
         ("GET", "/v1/runs/r-9/lines", 404, "no_such_run"),
         ("GET", "/v1/runs/r-9/excerpts", 404, "no_such_run"),
         ("GET", "/v1/jobs/j-9/log", 404, "no_such_job"),
-        ("GET", "/v1/jobs/j-9/log?from=5&to=4", 422, "bad_value"),
+        ("GET", "/v1/jobs/j-9/log?from=x", 422, "bad_value"),
     ],
 )
 async def test_a_bad_request_is_refused_with_its_code(path: str, method: str, target: str, status: int, code: str) -> None:
@@ -132,6 +132,7 @@ async def test_a_bad_request_is_refused_with_its_code(path: str, method: str, ta
     [
         (b"{", {}, 400, "malformed_json"),
         (b"\xff\xfe", {}, 400, "malformed_json"),
+        (b'{"directory": "/a", "max_parallel": NaN}', {}, 400, "malformed_json"),
         (b"[" * 100_000, {}, 400, "malformed_json"),
         (b"", {}, 422, "bad_value"),
         (b"[]", {}, 422, "bad_value"),

@@ -7,7 +7,7 @@ from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -38,6 +38,7 @@ def build(engine: EnginePort) -> ASGIApp:
         exception_handlers={
             SparkiError: problems.on_sparki_error,
             HTTPException: problems.on_http_error,
+            ClientDisconnect: problems.on_departure,
             Exception: problems.on_unexpected,
         },
     )

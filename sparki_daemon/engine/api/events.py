@@ -135,6 +135,7 @@ EVENTS = Operation(
     answers={
         101: Answer("The connection is a WebSocket now."),
         200: Answer("Events.", media=NDJSON),
+        409: Answer("`since_beyond_head`: the journal has no such event."),
         410: Answer("`events_pruned`: the journal begins at `first_kept`."),
     },
 )

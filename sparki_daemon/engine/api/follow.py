@@ -39,10 +39,12 @@ class JobText:
         self._settled = at
 
     def begin(self, step: int, start: int) -> None:
+        """A step's text begins. The log may know later steps already: it can be ahead of the events that are being told."""
         if step not in self._steps:
-            self._starts.append(start)
-            self._ends.append(None)
-            self._steps.append(step)
+            place = bisect_right(self._steps, step)
+            self._starts.insert(place, start)
+            self._ends.insert(place, None)
+            self._steps.insert(place, step)
 
     def end(self, step: int, end: int) -> None:
         if step in self._steps:
@@ -157,7 +159,7 @@ class Follower:
                 return text.rest(start)
             if end > start:  # not skipped, and not silent
                 text.begin(data["step"], start)
-                text.end(data["step"], end)
+            text.end(data["step"], end)
             return text.rest(end)
         return ()
 

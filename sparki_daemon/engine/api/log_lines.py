@@ -22,11 +22,12 @@ EXCERPT_COLUMNS = 10_000
 async def lines_of(engine: EnginePort, uids: Sequence[str], subscription: Subscription | None) -> Chunks:
     """NDJSON: one job after the other, always in the same order. With a subscription on the run, each until it has ended."""
     batch = Batch()
+    news = _News(subscription) if subscription is not None else None
     for uid in uids:
         log = await engine.job_log(uid)
         with LogReader(log.file) as reader:
             printer = LinePrinter(reader)
-            async with aclosing(_looks(engine, log, reader, subscription)) as looks:
+            async with aclosing(_looks(engine, log, reader, news)) as looks:
                 async for known, end in looks:
                     for line in printer.lines(known, end):
                         if batch.add(line):
@@ -36,11 +37,25 @@ async def lines_of(engine: EnginePort, uids: Sequence[str], subscription: Subscr
                         yield batch.take()
 
 
-async def _looks(
-    engine: EnginePort, log: JobLog, reader: LogReader, subscription: Subscription | None
-) -> AsyncGenerator[tuple[JobLog, int], None]:
+class _News:
+    """What a run's events say of the jobs that are followed one after the other."""
+
+    def __init__(self, subscription: Subscription) -> None:
+        self._subscription = subscription
+        self.over = False  # the run has ended: so have its jobs
+
+    async def of(self, uid: str) -> bool:
+        """Something happened to the job since it was last asked for."""
+        found = False
+        while events := await self._subscription.page():
+            self.over = self.over or any(event.kind == "run.finished" for event in events)
+            found = found or any(event.data.get("uid") == uid for event in events)
+        return found
+
+
+async def _looks(engine: EnginePort, log: JobLog, reader: LogReader, news: _News | None) -> AsyncGenerator[tuple[JobLog, int], None]:
     """(the job's log, its bytes that may be shown now) again and again, the last time when there will be no more."""
-    if subscription is None or log.ended:
+    if news is None or news.over or log.ended:
         yield log, reader.size()
         return
     wake = asyncio.Event()
@@ -49,12 +64,9 @@ async def _looks(
             while True:
                 size = reader.size()
                 await asyncio.sleep(SETTLE_S)  # so that the step of these bytes is known
-                gone = False
-                while events := await subscription.page():
-                    gone = gone or any(event.kind == "run.finished" for event in events)
-                    if any(event.data.get("uid") == log.uid for event in events):
-                        log = await engine.job_log(log.uid)
-                if log.ended or gone:
+                if await news.of(log.uid):
+                    log = await engine.job_log(log.uid)
+                if log.ended or news.over:
                     yield log, reader.size()
                     return
                 yield log, size

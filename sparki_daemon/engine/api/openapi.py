@@ -9,14 +9,14 @@ from sparki_daemon.engine.api import shapes
 from sparki_daemon.engine.api.problems import MEDIA_TYPE
 from sparki_daemon.engine.api.table import JSON, Answer, Operation, Parameter
 
-# What any route may answer beside its own. Bodies that can't be read are refused only where a route takes one.
-SHARED = {403: "`not_same_user`", 422: "A parameter that is no good.", 500: "A fault of the engine: its log has more."}
-SHARED_OF_BODIES = {
-    400: "The body is no JSON.",
-    413: "The body is too large.",
-    415: "The body is not JSON by its type.",
-    507: "`disk_full`",
+# What any route may answer beside its own; the second, where a route takes a body.
+SHARED = {
+    400: "No HTTP request, or a target of over 64 KiB; of a body: no JSON.",
+    403: "`not_same_user`",
+    422: "A parameter, or the body, is no good.",
+    500: "A fault of the engine: its log has more.",
 }
+SHARED_OF_BODIES = {413: "The body is too large.", 415: "The body is not JSON by its type.", 507: "`disk_full`"}
 
 
 def openapi(operations: Sequence[Operation]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from starlette.exceptions import HTTPException
-from starlette.requests import HTTPConnection
+from starlette.requests import ClientDisconnect, HTTPConnection
 from starlette.responses import Response
 
 from sparki_daemon.engine.feed import encode
@@ -23,6 +23,7 @@ STATUS_OF_CODE: Mapping[str, int] = {
     "run_active": 409,
     "runs_active": 409,
     "idempotency_mismatch": 409,
+    "since_beyond_head": 409,
     "events_pruned": 410,
     "body_too_large": 413,
     "unsupported_media_type": 415,
@@ -86,6 +87,12 @@ async def on_http_error(request: HTTPConnection, error: Exception) -> Response:
         allowed = (error.headers or {}).get("Allow", "")
         return answer(refusal("method_not_allowed", f"{request.url.path} answers {allowed} only"), error.headers)
     return answer(refusal("no_such_path", f"the API has no {request.url.path}", hint="GET /v1/openapi.json", exit_code=ExitCode.NOT_FOUND))
+
+
+async def on_departure(_: HTTPConnection, error: Exception) -> Response:
+    """The client left in the middle of its request: nobody is there to read an answer."""
+    assert isinstance(error, ClientDisconnect)
+    return Response(status_code=400)
 
 
 async def on_unexpected(request: HTTPConnection, error: Exception) -> Response:

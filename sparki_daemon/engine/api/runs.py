@@ -113,7 +113,7 @@ WITH_LOG = Parameter("log", "query", {"type": "boolean", "default": False}, "Bri
 AT = Parameter(
     "at",
     "query",
-    {"type": "array", "items": {"type": "string", "pattern": "^.+:[0-9]{1,18}$"}, "maxItems": 10000},
+    {"type": "array", "items": {"type": "string", "pattern": "^.+:[0-9]{1,18}$"}, "maxItems": 1000},
     "`UID:BYTE`: the text of that job is wanted from this byte on (the `to` of its last `log` line); repeatable.",
 )
 ONE_JOB = Parameter("job", "query", {"type": "string", "minLength": 1, "maxLength": 4096}, "One job's id, or name.")
@@ -121,6 +121,7 @@ ONE_JOB = Parameter("job", "query", {"type": "string", "minLength": 1, "maxLengt
 NOT_FOUND = Answer("`no_such_run`")
 INVALID = Answer("What is wrong with the request, or with the pipeline that it names.")
 CONFLICT = Answer("The run is not in a state for that.")
+BEYOND = Answer("`since_beyond_head`: the journal has no such event.")
 PRUNED = Answer("`events_pruned`: the journal begins at `first_kept`.")
 
 ROUTES = (
@@ -192,7 +193,7 @@ ROUTES = (
         ),
         handler=follow_run,
         parameters=(RUN, DIRECTORY, SINCE, WITH_LOG, AT),
-        answers={200: Answer("Events and text.", media=NDJSON), 404: NOT_FOUND, 410: PRUNED},
+        answers={200: Answer("Events and text.", media=NDJSON), 404: NOT_FOUND, 409: BEYOND, 410: PRUNED},
     ),
     Operation(
         method="GET",

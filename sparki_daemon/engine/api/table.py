@@ -144,6 +144,16 @@ def _path_problems(operation: Operation, values: Mapping[str, str]) -> Iterator[
             yield from checks.problems_of(parameter.schema, values[parameter.name], parameter.name)
 
 
+def _number(text: str) -> int | float:
+    """1.0 is an integer. Source: JSON Schema 2020-12 (Validation), section 6.1.1."""
+    value = float(text)
+    return int(value) if value.is_integer() else value
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is no JSON")
+
+
 def _header(operation: Operation, request: Request, problems: list[Problem]) -> str | None:
     if IDEMPOTENCY_KEY not in operation.parameters:
         return None
@@ -167,7 +177,7 @@ async def _body(operation: Operation, request: Request, problems: list[Problem])
         if media != JSON:
             raise refusal("unsupported_media_type", f"the body must be {JSON}, not {media}")
         try:
-            value = json.loads(data)
+            value = json.loads(data, parse_float=_number, parse_constant=_no_number)
         except (ValueError, RecursionError):
             raise refusal("malformed_json", "the body is no JSON") from None
     if operation.body is None:
