@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import traceback
@@ -182,7 +183,7 @@ class Job:
             seen: Counter[str] = Counter()
             for step in self.plan.steps:
                 kind = "__" + (step.uses.partition("@")[0].replace("/", "_").replace(".", "") if step.uses else "run")
-                seen[kind] += 1
+                seen[kind] += not step.id
                 self._actions.append(kind if seen[kind] == 1 else f"{kind}_{seen[kind]}")
         return self._actions[plan.index]
 
@@ -195,7 +196,8 @@ class Job:
 
     def _break(self, error: Exception) -> None:
         """A mistake of the runner's own: the job still ends, and says so."""
-        traceback.print_exception(error, file=sys.stderr)
+        with contextlib.suppress(OSError, ValueError):  # nobody may listen any more
+            traceback.print_exception(error, file=sys.stderr)
         self._broken = True
         self._fail(f"runner_error: {type(error).__name__}: {error}")
 

@@ -29,7 +29,6 @@ class Step:
         self.plan = plan
         self.outputs: dict[str, str] = {}
         self.child: Child | None = None
-        self._env: dict[str, str] = {}
         self._reason = ""
         self._exit_code: int | None = None
         self._timed_out = False
@@ -47,9 +46,10 @@ class Step:
         """Do the step, if it is to be done, and tell what became of it."""
         job, scope = self.job, self.job.scope
         wanted, refused = True, ""
+        scope.set_env(job.env)
         try:
-            self._env = scope.pairs(self.plan.env, "env")
-            scope.set_env({**job.env, **self._env} if self._env else job.env)
+            if self.plan.env:
+                scope.set_env({**job.env, **scope.pairs(self.plan.env, "env")})
             self._name = self._title()
             wanted = scope.holds(self.plan.condition)
         except BadValue as error:

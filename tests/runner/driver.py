@@ -7,7 +7,9 @@ import json
 import os
 import signal
 import socket
+import sys
 import time
+import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -118,13 +120,13 @@ class Driver:
             os.closerange(death_fd + 1, 4096)
             error_fd = os.open(self.home / "stderr", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
             os.dup2(error_fd, 2)
+            sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)  # the test framework's own goes elsewhere
             serve(self.name, str(self.home), death_fd, self.limits)
             code = 0
         except BaseException:
-            import traceback
-
             traceback.print_exc()
         finally:
+            sys.stderr.flush()
             os._exit(code)
 
     def wait_end(self) -> int:
@@ -153,12 +155,17 @@ class Driver:
 
     def connect(self, *, resume: int | None = -1) -> Driver:
         """Connect, hear the hello, and ask for the spool from where this builder has it (`resume`: from there; None: don't ask)."""
-        path = str(self.home / "runners" / f"{self.name}.sock")
         deadline = time.monotonic() + PATIENCE_S
         while True:
+            self.connection = socket.socket(socket.AF_UNIX)
             try:
-                self.connection = socket.socket(socket.AF_UNIX)
-                self.connection.connect(path)
+                folder = os.open(self.home / "runners", os.O_RDONLY)
+                try:
+                    self.connection.connect(
+                        f"/proc/self/fd/{folder}/{self.name}.sock"
+                    )  # a test's folder may be too long for a socket's path
+                finally:
+                    os.close(folder)
                 break
             except OSError:
                 self.connection.close()
