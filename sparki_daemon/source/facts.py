@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 from sparki_daemon.source import git
 from sparki_daemon.source.objects import read_commit
+from sparki_daemon.source.refs import read_refs
 from sparki_daemon.source.remote import Remote, read_remote, remote_name, remote_url
 from sparki_daemon.source.repository import Repository
 from sparki_daemon.source.snapshot import Snapshot
@@ -101,10 +102,10 @@ def _default_branch(repository: Repository, remote: str) -> str:
     prefix = f"ref: refs/remotes/{remote}/"
     if head.startswith(prefix):
         return head.removeprefix(prefix).strip()
-    packed = _read(os.path.join(repository.common_dir, "packed-refs"))
+    branches = read_refs(repository.common_dir, (_HEADS,))
     current = (repository.branch or "").removeprefix(_HEADS)
     for name in ("main", "master"):
-        if name == current or os.path.exists(os.path.join(repository.common_dir, _HEADS, name)) or f" {_HEADS}{name}\n" in packed:
+        if name == current or _HEADS + name in branches:
             return name
     return repository.config.get("init.defaultbranch") or current or "main"
 

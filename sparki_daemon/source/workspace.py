@@ -9,7 +9,7 @@ from enum import Enum
 
 from sparki_daemon.model.problem import Problem, SparkiError
 from sparki_daemon.source import git
-from sparki_daemon.source.files import snapshot_env
+from sparki_daemon.source.refs import read_refs
 from sparki_daemon.source.snapshot import Snapshot, Submodule
 
 _ORIGIN = "refs/remotes/origin/"
@@ -50,12 +50,9 @@ def fill(
         _write_repository(snapshot, folder, branch, _config(snapshot, origin, submodules, sparse=sparse_patterns is not None))
         _write(folder, "index", index)
         _write(folder, "info/sparse-checkout", os.fsencode(sparse_patterns or ""))
-        asked = _ask_refs(snapshot, remote)
-        try:
-            _read_tree(snapshot, destination, folder)
-        finally:
-            refs = asked.finish()
-        _write(folder, "packed-refs", _packed_refs(refs.checked().decode("utf-8", "surrogateescape"), remote, branch, snapshot.commit))
+        refs = read_refs(snapshot.git_dir, ("refs/tags", _HEADS, f"refs/remotes/{remote}"))
+        _write(folder, "packed-refs", _packed_refs(refs, remote, branch, snapshot.commit))
+        _read_tree(snapshot, destination, folder)
     except OSError as error:
         raise git.os_problem(error, "the workspace can't be filled") from error
     if submodules is not Submodules.NONE:
@@ -68,11 +65,6 @@ def _fill_submodule(module: Submodule, destination: str, inner: Submodules) -> N
     folder = os.path.join(destination, module.path)
     if os.path.isdir(folder):  # a sparse checkout may have left it out
         fill(module.snapshot, folder, submodules=inner)
-
-
-def _ask_refs(snapshot: Snapshot, remote: str) -> git.Running:
-    args = ["for-each-ref", "--format=%(objectname) %(refname)", "refs/tags", f"refs/remotes/{remote}", "refs/heads"]
-    return git.start(args, cwd=snapshot.git_dir, env=snapshot_env(snapshot))
 
 
 def _read_tree(snapshot: Snapshot, destination: str, folder: str) -> None:
@@ -169,17 +161,14 @@ def _attribute_pattern(path: str) -> str:
     return git.quoted("/" + escaped)
 
 
-def _packed_refs(listed: str, remote: str, branch: str | None, commit: str) -> bytes:
+def _packed_refs(users: dict[str, str], remote: str, branch: str | None, commit: str) -> bytes:
     """The refs of the workspace: tags and remote branches as the user has them; a branch never pushed counts as the remote's too."""
-    refs: dict[str, str] = {}
-    for line in listed.splitlines():
-        name, _, ref = line.partition(" ")
+    refs = {_ORIGIN + ref.removeprefix(_HEADS): value for ref, value in users.items() if ref.startswith(_HEADS)}
+    for ref, value in users.items():
         if ref.startswith("refs/tags/"):
-            refs[ref] = name
-        elif ref.startswith(_HEADS):
-            refs.setdefault(_ORIGIN + ref.removeprefix(_HEADS), name)
-        elif not ref.endswith("/HEAD"):
-            refs[_ORIGIN + ref.removeprefix(f"refs/remotes/{remote}/")] = name
+            refs[ref] = value
+        elif not ref.startswith(_HEADS) and not ref.endswith("/HEAD"):
+            refs[_ORIGIN + ref.removeprefix(f"refs/remotes/{remote}/")] = value
     if branch:
         refs[branch] = refs[_ORIGIN + branch.removeprefix(_HEADS)] = commit
     lines = ["# pack-refs with: sorted ", *(f"{name} {ref}" for ref, name in sorted(refs.items(), key=lambda item: os.fsencode(item[0])))]
