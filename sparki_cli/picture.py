@@ -57,16 +57,16 @@ class _Block:
             text += f"  {output.status(job.status)}" + (f" ({job.reason})" if job.reason else "")
         if job.started_ms:
             text += "  " + output.styled(duration(job.duration_ms(self.now_ms)), "dim")
-        step = job.running_step()
-        if step is None:
+        if job.status != "running":
             return [text]
-        running = f"{step.name} {output.styled(duration(max(0, self.now_ms - step.started_ms)), 'dim')}"
+        step = job.running_step()
+        running = f"{step.name} {output.styled(duration(max(0, self.now_ms - step.started_ms)), 'dim')}" if step else ""
         if not steps:
-            return [f"{text}  {output.styled('>', 'dim')} {running}"]
+            return [f"{text}  {output.styled('>', 'dim')} {running}" if step else text]
         ended = [each for each in job.steps.values() if each.status not in ("running", "skipped")][-ENDED_STEPS:]
         lines = [f"      {output.glyph(each.status)} {each.name} {output.styled(duration(each.duration_ms), 'dim')}" for each in ended]
         said = f"  {output.styled(job.last_line, 'dim')}" if job.last_line else ""
-        return [text, *lines, f"      {self._glyph('running')} {running}{said}"]
+        return [text, *lines, *([f"      {self._glyph('running')} {running}{said}"] if step else [])]
 
     def _glyph(self, status: str) -> str:
         """The status' glyph; what runs turns."""

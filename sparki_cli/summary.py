@@ -18,9 +18,7 @@ def summary(output: Output, view: RunView, excerpts: list[dict[str, Any]]) -> st
     """The summary of one run; `excerpts` are those of its failed steps, as the engine tells them."""
     red = [job for job in view.jobs.values() if job.status in RED and not job.tolerated]
     green = [job for job in view.jobs.values() if job not in red]
-    lines = [""]
-    if not output.quiet:
-        lines += _green(output, green)
+    lines = [] if output.quiet else ["", *_green(output, green)]
     for job in red:
         lines.append(f"  {output.glyph(job.status)} {job.name}  {job_status(output, job)}")
         lines += _why(output, [excerpt for excerpt in excerpts if excerpt["job"] == job.key])
