@@ -8,9 +8,7 @@ from typing import NamedTuple
 
 # A line that could be one, tried only where a chunk holds `::` or `##[` at all.
 _CANDIDATE = re.compile(rb"^[ \t\r\f\v]*::.*|^.*##\[.*", re.MULTILINE)
-# The end of a chunk that could become one: these bytes wait for the rest of their line.
-_BEGINNING = re.compile(rb"[ \t\r\f\v]*:(?::.*)?\Z|.*(?:##\[.*|##?)\Z")
-_BLANK = re.compile(rb"[ \t\r\f\v]*\Z")
+_BLANKS = b" \t\r\f\v"
 MOST_HELD_BYTES = 4 * 1024 * 1024  # a longer line is text
 
 NAMES = frozenset({
@@ -56,15 +54,21 @@ class Scanner:
         """The text and the commands that `chunk` completes. The commands' lines are no text."""
         data = self._held + chunk if self._held else chunk
         self._held = b""
+        plain = b"::" not in data and b"##[" not in data
+        if plain and data.endswith(b"\n"):  # most of all output
+            self._mid_line = False
+            yield data
+            return
         begin = data.rfind(b"\n") + 1
-        if begin < len(data) and len(data) - begin <= MOST_HELD_BYTES and self._may_become(data, begin):
-            data, self._held = data[:begin], data[begin:]
-        if data:
-            if b"::" in data or b"##[" in data:
-                yield from self._scan(data)
-            else:
-                yield data
-            self._note(data)
+        last = data[begin:]
+        if len(last) <= MOST_HELD_BYTES and self._may_become(last, first=begin == 0):
+            data, last, self._held = data[:begin], b"", last
+        if plain:
+            yield from (data,) if data else ()
+        else:
+            yield from self._scan(data[:begin])
+            yield from (last,) if last else ()
+        self._mid_line = bool(last.strip(_BLANKS)) or (begin == 0 and self._mid_line)
 
     def flush(self) -> Iterator[bytes | Command]:
         """What was held back, at the end of a step."""
@@ -77,16 +81,12 @@ class Scanner:
         """Take no line for a command until `::token::`."""
         self._stop_token = token
 
-    def _may_become(self, data: bytes, begin: int) -> bool:
-        last = data[begin:]
-        if begin == 0 and self._mid_line:
-            return b"##[" in last or last.endswith((b"#", b"##"))
-        return _BEGINNING.match(last) is not None
-
-    def _note(self, data: bytes) -> None:
-        end = data.rfind(b"\n")
-        blank = _BLANK.match(data, end + 1) is not None
-        self._mid_line = not blank if end >= 0 else self._mid_line or not blank
+    def _may_become(self, last: bytes, *, first: bool) -> bool:
+        """Whether more of an open line could make it a command."""
+        if b"##[" in last or last.endswith(b"#"):
+            return True
+        begin = b"" if first and self._mid_line else last.lstrip(_BLANKS)[:2]
+        return begin in {b":", b"::"}
 
     def _scan(self, data: bytes) -> Iterator[bytes | Command]:
         done = 0
