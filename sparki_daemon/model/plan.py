@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any
 
 
@@ -82,13 +83,21 @@ class Plan:
 
 
 def _to_json(value: Any) -> Any:
-    if isinstance(value, Template):
-        return value.to_json()
-    if isinstance(value, (Plan, JobPlan, StepPlan)):
-        return {name: _to_json(getattr(value, name)) for name in value.__slots__}
-    if isinstance(value, tuple):
+    # By the exact type, the frequent first: a run waits for this, and a plan of 200 jobs has 7,000 values.
+    kind = value.__class__
+    if value is None or kind is str or kind is int:
+        return value
+    if kind is tuple:
         return [_to_json(item) for item in value]
+    if kind is Template:
+        return [value.text, value.line, value.column]
+    if kind in _PARTS:
+        names, values_of = _PARTS[kind]
+        return dict(zip(names, map(_to_json, values_of(value)), strict=True))
     return value
+
+
+_PARTS = {kind: (kind.__slots__, attrgetter(*kind.__slots__)) for kind in (Plan, JobPlan, StepPlan)}  # type: ignore[attr-defined]  # slots=True
 
 
 def _template(data: Any) -> Template | None:
