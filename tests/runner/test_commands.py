@@ -84,28 +84,14 @@ def test_the_middle_of_a_line_is_no_command_whatever_it_looks_like() -> None:
     assert names(scan(b"   ", b"::error::x\n")) == ["error"]
 
 
+LINES = (
+    b"plain", b"", b"  ", b"::error::a", b"  ::warning file=x::b", b"@##[notice]c", b"x::y", b"#", b"##", b"::nothing::", b"@##[",
+)  # fmt: skip
+
+
 @given(st.data())
 def test_where_the_output_was_cut_makes_no_difference(data: st.DataObject) -> None:
-    lines = data.draw(
-        st.lists(
-            st.sampled_from(
-                [
-                    b"plain",
-                    b"",
-                    b"  ",
-                    b"::error::a",
-                    b"  ::warning file=x::b",
-                    b"@##[notice]c",
-                    b"x::y",
-                    b"#",
-                    b"##",
-                    b"::nothing::",
-                    b"@##[",
-                ]
-            ),
-            max_size=8,
-        )
-    )
+    lines = data.draw(st.lists(st.sampled_from(LINES), max_size=8))
     whole = b"\n".join(lines)
     cuts = sorted(data.draw(st.lists(st.integers(0, len(whole)), max_size=6)))
     chunks = [whole[start:end] for start, end in zip([0, *cuts], [*cuts, len(whole)], strict=True)]

@@ -37,8 +37,9 @@ def test_what_a_job_may_have(name: str) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        "SSH_AUTH_SOCK", "GITHUB_TOKEN", "AWS_ACCESS_KEY_ID", "AWS_PROFILE", "UV_PUBLISH_TOKEN", "NPM_CONFIG__AUTH", "npm_config_//registry/:_authToken",
-        "PIP_PASSWORD", "UV_INDEX_MINE_PASSWORD", "HOME", "PS1", "LD_PRELOAD", "PYTHONPATH", "GIT_DIR", "EDITOR", "DBUS_SESSION_BUS_ADDRESS", "KUBECONFIG",
+        "SSH_AUTH_SOCK", "GITHUB_TOKEN", "AWS_ACCESS_KEY_ID", "AWS_PROFILE", "UV_PUBLISH_TOKEN", "NPM_CONFIG__AUTH",
+        "npm_config_//registry/:_authToken", "PIP_PASSWORD", "UV_INDEX_MINE_PASSWORD", "HOME", "PS1", "LD_PRELOAD", "PYTHONPATH", "GIT_DIR",
+        "EDITOR", "DBUS_SESSION_BUS_ADDRESS", "KUBECONFIG",
     ],
 )  # fmt: skip
 def test_what_a_job_may_not_have(name: str) -> None:
@@ -89,11 +90,9 @@ def test_a_run_may_ask_for_the_users_own_home() -> None:
 
 
 def test_the_github_context_becomes_variables() -> None:
-    env = github_layer(
-        {"sha": "abc", "run_number": 7, "ref_protected": False, "token": "t", "event": {"a": 1}, "head_ref": "", "actor": None}
-    )
+    context = {"sha": "abc", "run_number": 7, "ref_protected": False, "token": "t", "event": {"a": 1}, "head_ref": "", "actor": None}
 
-    assert env == {
+    assert github_layer(context) == {
         "GITHUB_SHA": "abc",
         "GITHUB_RUN_NUMBER": "7",
         "GITHUB_REF_PROTECTED": "false",
