@@ -97,7 +97,7 @@ def _to_json(value: Any) -> Any:
     return value
 
 
-_PARTS = {kind: (kind.__slots__, attrgetter(*kind.__slots__)) for kind in (Plan, JobPlan, StepPlan)}  # type: ignore[attr-defined]  # slots=True
+_PARTS = {kind: (kind.__slots__, attrgetter(*kind.__slots__)) for kind in (Plan, JobPlan, StepPlan)}
 
 
 def _template(data: Any) -> Template | None:
