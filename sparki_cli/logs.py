@@ -9,6 +9,7 @@ from sparki_cli.render import Output
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
     from sparki_daemon.client.engine import Engine
@@ -19,18 +20,35 @@ def logs(output: Output, *, run: str, job: str | None, follow: bool, step: str |
     engine = connect(output)
     shown = engine.show_run(run, own_directory(directory))
     jobs = [chosen_job(shown, job)] if job is not None else shown["jobs"]
-    if step is not None:
-        known = [each for one in jobs for each in one["steps"]]
-        if known or not follow:
-            chosen_step(known, step)  # a step that no job has is a mistake, and told before anything is printed
+    wanted = Wanted(step, jobs) if step is not None else None
+    if wanted and not wanted.known and not follow:  # a step that no job has is a mistake, and told before anything is printed
+        names = [each["name"] for one in jobs for each in one["steps"]]
+        raise _none("no_such_step", f"there is no step '{step}'", wanted.word, names)
+    key = jobs[0]["id"] if job is not None else None
     if output.as_json:
-        _json_lines(output, engine, shown["id"], job and jobs[0]["id"], step=step, follow=follow)
-    elif follow or step is not None:
-        _text_lines(output, engine, shown["id"], jobs, step=step, follow=follow)
+        _json_lines(output, engine.lines(shown["id"], key, follow=follow), wanted)
+    elif follow or wanted:
+        _text_lines(output, engine.lines(shown["id"], key, follow=follow), wanted, [] if key else [each["id"] for each in jobs])
     else:
         for one in jobs:
-            _whole(output, engine, one, titled=len(jobs) > 1)
+            _whole(output, engine, one, titled=job is None and len(jobs) > 1)
     return 0
+
+
+class Wanted:
+    """The steps that a word names: by their name, their id, or their number from 1 in the job."""
+
+    def __init__(self, word: str, jobs: list[dict[str, Any]]) -> None:
+        self.word = word
+        self._index = int(word) - 1 if word.isdigit() else -1
+        self.known = {(job["id"], step["index"]) for job in jobs for step in job["steps"] if self._names(step)}
+
+    def _names(self, step: dict[str, Any]) -> bool:
+        return self.word in (step["name"], step.get("id")) or step["index"] == self._index
+
+    def holds(self, line: dict[str, Any]) -> bool:
+        """Whether a line of the log is of such a step; one that began after the run was looked at has its name and number only."""
+        return (line["job"], line.get("index")) in self.known or line["step"] == self.word or line.get("index") == self._index
 
 
 def chosen_job(shown: dict[str, Any], name: str) -> dict[str, Any]:
@@ -40,19 +58,6 @@ def chosen_job(shown: dict[str, Any], name: str) -> dict[str, Any]:
             if job[key] == name:
                 return dict(job)
     raise _none("no_such_job", f"run {shown['id']} has no job '{name}'", name, [job["id"] for job in shown["jobs"]])
-
-
-def chosen_step(steps: list[dict[str, Any]], name: str) -> dict[str, Any]:
-    """The first step with that name, id, or number from 1. Raises SparkiError `no_such_step`."""
-    for step in steps:
-        if matches_step(step["name"], step.get("id") or "", step["index"], name):
-            return step
-    raise _none("no_such_step", f"there is no step '{name}'", name, [step["name"] for step in steps])
-
-
-def matches_step(name: str, step_id: str, index: int, wanted: str) -> bool:
-    """Whether a step is the wanted one: by its name, its id, or its number from 1."""
-    return wanted in (name, step_id) or (wanted.isdigit() and int(wanted) == index + 1)
 
 
 def _whole(output: Output, engine: Engine, job: dict[str, Any], *, titled: bool) -> None:
@@ -67,24 +72,20 @@ def _whole(output: Output, engine: Engine, job: dict[str, Any], *, titled: bool)
         output.line()
 
 
-def _json_lines(output: Output, engine: Engine, run: str, job: str | None, *, step: str | None, follow: bool) -> None:
-    for line in engine.lines(run, job, follow=follow):
-        if step is not None:
-            item = json.loads(line)
-            if not matches_step(item["step"], "", item.get("index", -1), step):
-                continue
-        output.raw_bytes(line + b"\n")
+def _json_lines(output: Output, lines: Iterator[bytes], wanted: Wanted | None) -> None:
+    for line in lines:
+        if wanted is None or wanted.holds(json.loads(line)):
+            output.raw_bytes(line + b"\n")
 
 
-def _text_lines(output: Output, engine: Engine, run: str, jobs: list[dict[str, Any]], *, step: str | None, follow: bool) -> None:
-    several = len(jobs) > 1
-    width = max(len(job["id"]) for job in jobs) if jobs else 0
-    for line in engine.lines(run, None if several else jobs[0]["id"], follow=follow):
+def _text_lines(output: Output, lines: Iterator[bytes], wanted: Wanted | None, names: list[str]) -> None:
+    """Print text, each line behind its job's name when there are several `names`."""
+    width = max(map(len, names), default=0)
+    for line in lines:
         item = json.loads(line)
-        if step is not None and not matches_step(item["step"], "", item.get("index", -1), step):
-            continue
-        prefix = output.styled(f"{item['job']:<{width}} {output.bar} ", "cyan") if several else ""
-        output.line(prefix + item["text"])
+        if wanted is None or wanted.holds(item):
+            prefix = output.styled(f"{item['job']:<{width}} {output.bar} ", "cyan") if len(names) > 1 else ""
+            output.line(prefix + item["text"])
 
 
 def _none(code: str, message: str, name: str, known: list[str]) -> Exception:

@@ -13,7 +13,8 @@ from sparki_daemon.pipeline.hosts import differences
 from sparki_daemon.pipeline.reader import read
 from sparki_daemon.pipeline.render import plan_json, plan_text
 from sparki_daemon.pipeline.select import names_of, starts_on_push
-from sparki_daemon.prepare import pipeline_files, prepare
+from sparki_daemon.prepare import prepare
+from sparki_daemon.source import files
 from sparki_daemon.source.repository import find
 from sparki_daemon.system.process import system_name
 
@@ -53,7 +54,7 @@ def show_list(output: Output, here: str) -> int:
     """Print this repository's pipelines: what they answer to, and whether a push of this branch would start them."""
     repository = find(here)
     branch = (repository.branch or "").removeprefix("refs/heads/") or "HEAD"
-    entries = [_entry(file, data, branch) for file, data in pipeline_files(repository, None).items()]
+    entries = [_entry(file, data, branch) for file, data in files.pipelines(repository).items()]
     if output.as_json:
         output.document({"pipelines": entries})
     elif entries:
@@ -83,5 +84,5 @@ def _row(output: Output, entry: dict[str, Any]) -> tuple[str, ...]:
     if entry["errors"]:
         count = f"{entry['errors']} error{'' if entry['errors'] == 1 else 's'}: sparki validate"
         return entry["pipeline"], output.styled(count, "red"), "", entry["file"]
-    mark = f"  {output.glyph('running')} this branch" if entry["starts"] else ""
-    return output.styled(entry["pipeline"], "bold"), entry["name"], ", ".join(entry["events"]) + mark, entry["file"]
+    events = ", ".join(entry["events"]) + (" (this branch)" if entry["starts"] else "")
+    return output.styled(entry["pipeline"], "bold"), entry["name"], events, entry["file"]

@@ -95,6 +95,8 @@ class Following:
         self.since = item["seq"]
         if item["kind"] == "run.finished":
             self.ended = True
+        elif item["kind"] == "job.queued":
+            self._at.pop(item["data"].get("uid", ""), None)  # a new attempt begins a new text
         return True
 
     def _is_new_text(self, log: dict[str, Any]) -> bool:

@@ -146,6 +146,17 @@ def test_the_end_of_a_text_counts_as_the_engine_says_it(engine: Engine, stand_in
     assert stand_in.requests[1].values("at") == ["j-build:2"]
 
 
+def test_a_job_that_is_queued_again_begins_a_new_text(engine: Engine, stand_in: StandIn) -> None:
+    story = [
+        text(0, "old\n"),
+        event(5, "job.queued", job="build", uid="j-build"),
+        text(0, "new\n"),
+        event(6, "run.finished", status="success"),
+    ]
+    stand_in.on("GET", "/v1/runs/r-1/follow", told_whole(story))
+    assert told(everything(Following(engine, "r-1", 4, log=True)))[1] == "old\nnew\n"
+
+
 def test_a_follower_that_was_dropped_comes_back_at_its_cursor(engine: Engine, stand_in: StandIn) -> None:
     first = [True]
 
