@@ -40,6 +40,7 @@ class Pool:
         self._attached: list[Attached] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._awaited: set[str] = set()  # runners that are to be connected to
+        self._buried: set[str] = set()  # a name is used once: whoever hears of a death again has nothing to do
         self._spawning = 0
         self._children: set[str] = set()  # runners that this supervisor will tell the death of
         self._tag = ""  # with which the names of this supervisor's own runners begin
@@ -223,7 +224,7 @@ class Pool:
     # -- connecting and burying ----------------------------------------------------------------------------------------
 
     def _connect(self, name: str) -> None:
-        if name not in self.links and name not in self._awaited:
+        if name not in self.links and name not in self._awaited and name not in self._buried:
             self._awaited.add(name)
             self._later(self._keep_connecting(name))
 
@@ -244,7 +245,10 @@ class Pool:
         task.add_done_callback(self._tasks.discard)
 
     async def _bury(self, name: str, reason: str) -> None:
-        """Take the rest of a dead runner's spool, then have its job judged."""
+        """Take the rest of a dead runner's spool, then have its job judged; once, or its cursor could be gone before the second time."""
+        if name in self._buried:
+            return
+        self._buried.add(name)
         self._awaited.discard(name)
         link = self.links.pop(name, None)
         received = link.received if link and link.received else await self._ledger.cursor(name)

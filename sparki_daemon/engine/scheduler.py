@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import json
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from sparki_daemon.builder.ports import Arrived, Attached, Gone, Stop, Turn
-from sparki_daemon.engine import terms
+from sparki_daemon.engine import records, terms
 from sparki_daemon.engine.live import Live, LiveJob
+from sparki_daemon.engine.records import BadRecord
 from sparki_daemon.engine.specs import Specs
 from sparki_daemon.model.job import IllegalMove, JobEvent, JobState
 from sparki_daemon.model.plan import JobPlan, Plan, plan_from_json
@@ -24,6 +25,7 @@ from sparki_daemon.store import cursors, jobs, runs, steps
 from sparki_daemon.store.protocol import Store, Tx
 from sparki_daemon.system.clock import rfc3339
 
+log = logging.getLogger("sparki.scheduler")
 BUSY = (JobState.ASSIGNED, JobState.RUNNING)
 ENDS = {"success": JobEvent.PASSED, "failure": JobEvent.FAILED, "cancelled": JobEvent.CANCELLED, "lost": JobEvent.RUNNER_DIED}
 
@@ -96,9 +98,12 @@ class Scheduler:
         if piece.offset > taken:
             raise ValueError(f"spool of {piece.runner}: bytes from {piece.offset}, but the journal has only {taken}")
         for line in piece.data[taken - piece.offset :].splitlines() if end > taken else ():
-            record = json.loads(line)
             try:
+                record = records.read(line)
                 await self._record(tx, turn, piece.runner, record)
+            except BadRecord as bad:
+                log.warning("a record of runner %s is set aside: %s", piece.runner, bad)
+                await tx.append("record.refused", stream=piece.runner, runner=piece.runner, reason=str(bad))
             except (jobs.Fenced, IllegalMove) as refused:
                 await tx.append("fenced", stream=run_of(record["job"]), run=run_of(record["job"]), uid=record["job"], reason=str(refused))
                 if record["kind"] == "job.finished":
@@ -107,7 +112,10 @@ class Scheduler:
         await cursors.advance(tx, piece.runner, max(taken, end))
 
     async def _record(self, tx: Tx, turn: Turn, runner: str, record: dict[str, Any]) -> None:
-        live, job = await self._job(tx, record["job"])
+        try:
+            live, job = await self._job(tx, record["job"])
+        except (SparkiError, KeyError):
+            raise BadRecord(f"there is no job {record['job']}") from None
         kind = record["kind"]
         if kind.startswith("step."):
             await self._step(tx, job, record)
@@ -124,6 +132,8 @@ class Scheduler:
         if record["epoch"] != job.row.epoch:
             raise jobs.Fenced(job.row, record["epoch"])
         index, at = record["step"], rfc3339(record["t"])
+        if not 0 <= index < len(job.plan.steps):
+            raise BadRecord(f"job {job.uid} has no step {index}")
         planned = job.plan.steps[index].id
         if record["kind"] == "step.started":
             await steps.start(tx, job.row, index, name=record["name"], step_id=planned, log_from=record["from"], at=at)

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,6 @@ class Bench:
     chain: int = 1
     steps: int = 3
     lines: int = 12
-    homes: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.home = self.folder / "home"
@@ -128,12 +127,7 @@ class Bench:
 
     def _daemon(self, station: str) -> int:
         runners = set(self.runners().values())
-        wanted = ["-m", "sparki_daemon", station, "--home", str(self.home)]
-        for pid in _pids():
-            words = _words(pid)
-            if words[1:6] == wanted and pid not in runners and _parent(pid) not in runners:
-                return pid
-        return 0
+        return next((pid for pid in _stations(self.home, station) if pid not in runners), 0)
 
     def runners(self) -> dict[str, int]:
         """Name → pid of each runner that holds its lock."""
@@ -252,12 +246,7 @@ class Bench:
                 assert lines == [f"{job['id']}.{step['index']}.{number}" for number in range(1, len(lines) + 1)]
                 if step["exit_code"] == 0:
                     assert len(lines) == self.lines, (job, step, text)
-            assert len(mine) == len(set(mine))
-
-    def epochs_begun(self, uid: str) -> set[str]:
-        """The epochs in which steps of a job ran."""
-        lines = (self.side / "started").read_text().splitlines()
-        return {line.split(" ")[0].split(".")[3] for line in lines if line.split(".")[2] == uid}
+            assert len({line.split(" ")[0].split(".")[3] for line in mine}) <= job["attempt"]  # no attempt began twice
 
     def left_folders(self) -> list[str]:
         """What lies in `work` and in the folder in memory, but for spare folders of runners that live."""
@@ -305,6 +294,17 @@ class Follower:
         kept = [seq for seq in kept if events[0]["seq"] <= seq <= events[-1]["seq"]]
         assert [event["seq"] for event in events] == kept
         return self.process.returncode
+
+
+def supervisors(home: Path) -> list[int]:
+    """Supervisors of a state folder. A runner's command line is its supervisor's, but it is the child of one, or its own session's head."""
+    found = _stations(home, "supervisor")
+    return [pid for pid in found if _parent(pid) not in found]
+
+
+def _stations(home: Path, station: str) -> list[int]:
+    wanted = ["-m", "sparki_daemon", station, "--home", str(home)]
+    return [pid for pid in _pids() if _words(pid)[1:6] == wanted and not process.is_zombie(pid)]
 
 
 def _pids() -> list[int]:
