@@ -36,7 +36,17 @@ jobs:
         run: pytest
 """
 MANUAL = "name: By hand\non: workflow_dispatch\njobs:\n  one:\n    runs-on: ubuntu-latest\n    steps: [{run: echo 1}]\n"
-BROKEN = "on: push\njobs:\n  test:\n    needs: biuld\n    runs-on: ubuntu-latest\n    steps: [{run: echo 1}]\n  build:\n    runs-on: x\n    steps: [{rum: x}]\n"
+BROKEN = """\
+on: push
+jobs:
+  test:
+    needs: biuld
+    runs-on: ubuntu-latest
+    steps: [{run: echo 1}]
+  build:
+    runs-on: x
+    steps: [{rum: x}]
+"""
 
 
 @pytest.fixture
@@ -190,14 +200,15 @@ def test_an_annotation_survives_what_stands_in_it() -> None:
 )
 def test_an_expression_has_a_value(sparki: Program, folder: Path, expression: str, text: str, answer: dict[str, Any]) -> None:
     (folder / "c.json").write_text('{"github": {"ref": "refs/x"}}')
-    assert sparki("eval", expression, "--context", "c.json").stdout == text + "\n"
+    assert sparki("eval", "--context", "c.json", "--", expression).stdout == text + "\n"
     assert json.loads(sparki("eval", "--json", "--context=c.json", "--", expression).stdout) == answer
 
 
 @pytest.mark.parametrize(
     ("words", "code"),
-    [(["'open"], "lexing"), (["1 +"], "parsing"), (["nowhere.x"], "parsing"), (["fromJSON('{')"], "evaluation"), ([], "usage"),
-     (["1", "--context", "absent.json"], "unreadable_file"), (["1", "--context", "bad.json"], "invalid_json"), (["1", "--context", "list.json"], "invalid_contexts")],
+    [(["'open"], "lexing"), (["1 2"], "parsing"), (["nowhere.x"], "parsing"), (["fromJSON('{')"], "evaluation"), ([], "usage"),
+     (["1", "--context", "absent.json"], "unreadable_file"), (["1", "--context", "bad.json"], "invalid_json"),
+         (["1", "--context", "list.json"], "invalid_contexts")],
 )  # fmt: skip
 def test_an_expression_without_a_value_is_an_error(sparki: Program, folder: Path, words: list[str], code: str) -> None:
     (folder / "bad.json").write_text("{")
@@ -213,7 +224,7 @@ def test_an_error_in_an_expression_has_its_place(sparki: Program) -> None:
 
 
 def test_a_line_in_is_a_line_out(sparki: Program) -> None:
-    asked = [{"expr": "1"}, {"expr": "x.y", "contexts": {"x": {"y": "é"}}}, {"expr": "1 +"}, {"expr": "1", "contexts": 3}, 7, {"exp": "1"}]
+    asked = [{"expr": "1"}, {"expr": "x.y", "contexts": {"x": {"y": "é"}}}, {"expr": "1 2"}, {"expr": "1", "contexts": 3}, 7, {"exp": "1"}]
     stdin = "\n".join(json.dumps(line) for line in asked).encode() + b"\n\nno json\n\xff\n"
     done = sparki("eval", "--jsonl", stdin=stdin)
     told = [json.loads(line) for line in done.stdout.splitlines()]
