@@ -110,7 +110,7 @@ def installed(env: Mapping[str, str], user_home: str) -> list[Interpreter]:
         for name in _names(folder):
             match = pattern.match(name)
             path = f"{folder}/{name}/{inner}"
-            if match and os.access(path, os.X_OK):
+            if match and not match[1].startswith("2.") and os.access(path, os.X_OK):
                 found.append(Interpreter(tuple(map(int, match[1].split("."))), path))
     shims = f"{pyenv}/shims"
     for folder in [*env.get("PATH", "").split(os.pathsep), "/usr/local/bin", "/usr/bin"]:

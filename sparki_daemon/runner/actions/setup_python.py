@@ -40,7 +40,7 @@ def main(call: Call) -> int:
         chosen = [_choose(text, pythons) for text in _texts(call)]
         made = [_environment(call, interpreter) for interpreter in chosen]
         update = call.flag("update-environment", default=True)
-    except (ValueError, OSError, subprocess.SubprocessError) as error:
+    except (ValueError, OSError) as error:
         call.say(f"Error: {error}")
         return 1
     for folder, version, prefix in made:
@@ -86,10 +86,13 @@ def _choose(text: str, pythons: list[Interpreter]) -> Interpreter:
 
 
 def _ask(path: str) -> dict[str, Any]:
-    """What a Python says about itself. Raises OSError, SubprocessError, ValueError."""
+    """What a Python says about itself. Raises ValueError for a program that does not answer like one."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    done = subprocess.run([path, "-c", _ASK], env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=True, timeout=60)
-    answer: dict[str, Any] = json.loads(done.stdout)
+    try:
+        done = subprocess.run([path, "-c", _ASK], env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=True, timeout=60)
+        answer: dict[str, Any] = json.loads(done.stdout)
+    except (OSError, subprocess.SubprocessError, ValueError):
+        raise ValueError(f"{path} does not start as a Python should") from None
     return answer
 
 
