@@ -95,8 +95,9 @@ class Engine:
             try:
                 while not exchange.ended:
                     data = exchange.receive()
-                    done += len(data)
-                    yield data
+                    if data:  # the end may come by itself
+                        done += len(data)
+                        yield data
                 return
             except OSError:
                 fruitless = self.cut_off(fruitless, progress=done > before)

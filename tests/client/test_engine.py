@@ -142,10 +142,13 @@ def test_log_bytes_go_on_at_the_byte_where_they_broke_off(engine: Engine, stand_
         reply.begin()
         reply.chunk(whole[start : start + 70_000])
         if start + 70_000 >= len(whole):
+            time.sleep(0.05)
             reply.end()
 
     stand_in.on("GET", "/v1/jobs/j-1/log", handler)
-    assert b"".join(engine.log_bytes("j-1")) == whole
+    pieces = list(engine.log_bytes("j-1"))
+    assert b"".join(pieces) == whole
+    assert all(pieces)
     assert len(stand_in.requests) == 3
 
 
