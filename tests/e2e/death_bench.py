@@ -69,6 +69,7 @@ class Bench:
         if not self.namespaces:
             self.env["SPARKI_NO_PID_NAMESPACE"] = "1"
         self.write_workflow(self.workflow())
+        self.books = True
 
     def workflow(self) -> str:
         """`jobs` legs, each followed by `chain` more jobs one after the other."""
@@ -85,6 +86,7 @@ class Bench:
 
     def write_workflow(self, text: str) -> None:
         """Make `text` the repository's only workflow, committed."""
+        self.books = False
         (self.repo / ".github/workflows/ci.yml").write_text(text)
         git = ["git", "-c", "user.name=a", "-c", "user.email=a@example.org", "-C", str(self.repo)]
         if not (self.repo / ".git").exists():
@@ -244,7 +246,7 @@ class Bench:
             for step in job["steps"]:
                 lines = [line.split(" ")[0] for line in text.splitlines() if line.startswith(f"{job['id']}.{step['index']}.")]
                 assert lines == [f"{job['id']}.{step['index']}.{number}" for number in range(1, len(lines) + 1)]
-                if step["exit_code"] == 0:
+                if step["exit_code"] == 0 and self.books:
                     assert len(lines) == self.lines, (job, step, text)
             assert len({line.split(" ")[0].split(".")[3] for line in mine}) <= job["attempt"]  # no attempt began twice
 
