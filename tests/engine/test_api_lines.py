@@ -258,6 +258,13 @@ async def test_a_green_run_has_no_excerpts(twin: Twin, path: str) -> None:
     assert await excerpts(path, run) == []
 
 
+async def test_a_failure_that_is_tolerated_explains_nothing(twin: Twin, path: str) -> None:
+    run = twin.run()
+    work(twin, f"{run}.test", b"x\n", end="failure")
+    twin.job(f"{run}.test")["tolerated"] = True
+    assert await excerpts(path, run) == []
+
+
 async def test_a_very_wide_line_is_cut_in_an_excerpt(twin: Twin, path: str) -> None:
     run = twin.run()
     work(twin, f"{run}.test", b"x" * 100_000 + b"\n", end="failure")

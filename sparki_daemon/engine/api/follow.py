@@ -6,7 +6,6 @@ import asyncio
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import replace
 from typing import Any
 
 from sparki_daemon.engine.api.ports import EnginePort, JobLog
@@ -104,9 +103,9 @@ class Follower:
         self._at = dict(at)
         self._log = log
         self._wake = asyncio.Event()
-        self._jobs: dict[str, JobText | None] = {}  # None: a job without text to show
+        self._jobs: dict[str, JobText | None] = {}  # those whose text was looked for; None: there is none to show
         self._open: dict[str, ExitStack] = {}
-        self._unwatched: dict[str, float] = {}  # running jobs, and when to begin to watch: many are over before that
+        self._unwatched: dict[str, tuple[float, int | None]] = {}  # running: when to begin to watch, and the attempt; many end before
         self.ended = False  # the run's last event so far is its end
 
     async def chunks(self, subscription: Subscription, first: list[Event], running: list[str]) -> Chunks:
@@ -116,7 +115,7 @@ class Follower:
             leaving.enter_context(self._engine.feed.waking(self._wake.set))
             leaving.callback(self._close_all)
             for uid in running:
-                await self._open_job(uid)
+                self._unwatched[uid] = 0.0, None
             page = first
             while True:
                 self._wake.clear()
@@ -129,38 +128,42 @@ class Follower:
                             yield batch.take()
                         self._note(event)
                     page = []
-                if not self.ended:
+                await self._watch_those_that_last()
+                if not subscription.behind:
                     for line in self._live():
                         if batch.add(line):
                             yield batch.take()
+                    if self.ended:
+                        break
                 if batch.size:
                     yield batch.take()
-                if self.ended and not subscription.behind:
-                    return
-                await self._wait()
+                if not subscription.behind:
+                    await self._wait()
+            if batch.size:
+                yield batch.take()
 
     async def _text_before(self, event: Event) -> Iterable[bytes]:
         """The text that must go before `event`."""
         if not self._log or not event.kind.startswith(("step.", "job.")):
             return ()
         kind, data = event.kind, event.data
-        uid = data["uid"]
         if kind == "job.queued":  # back to the queue, or a new attempt: what comes is a new text
-            self._close_job(uid)
-            self._at.pop(uid, None)
+            self._close_job(data["uid"])
+            self._at.pop(data["uid"], None)
         elif kind == "job.started":
-            await self._open_job(uid, data.get("attempt"), fresh=True)
+            self._close_job(data["uid"])
+            self._unwatched[data["uid"]] = asyncio.get_running_loop().time() + SETTLE_S, data.get("attempt")
         elif kind == "job.finished":
-            return text.rest() if data.get("status") != "skipped" and (text := await self._text(data)) else ()
-        elif kind in {"step.started", "step.finished"} and (text := await self._text(data)):
+            end = data.get("log_bytes") if data.get("status") != "skipped" else 0
+            return text.rest() if (text := await self._text(data, end)) else ()
+        elif kind in {"step.started", "step.finished"}:
             start, end = data["from"] or 0, data.get("to")
-            if end is None:
-                text.begin(data["step"], start)
-                return text.rest(start)
-            if end > start:  # not skipped, and not silent
-                text.begin(data["step"], start)
-            text.end(data["step"], end)
-            return text.rest(end)
+            if text := await self._text(data, start if end is None else end):
+                if end is None or end > start:  # not skipped, and not silent
+                    text.begin(data["step"], start)
+                if end is not None:
+                    text.end(data["step"], end)
+                return text.rest(start if end is None else end)
         return ()
 
     def _note(self, event: Event) -> None:
@@ -171,48 +174,55 @@ class Follower:
         elif event.kind == "job.finished":
             self._close_job(event.data["uid"])
 
+    async def _watch_those_that_last(self) -> None:
+        """Ask for news of jobs that have been running for a moment."""
+        now = asyncio.get_running_loop().time()
+        for uid, (due, attempt) in list(self._unwatched.items()):
+            if due > now:
+                continue
+            del self._unwatched[uid]
+            if uid not in self._jobs:
+                await self._open_job(uid, attempt)
+            if self._jobs[uid] is not None:
+                self._open[uid].enter_context(self._engine.log_watch.waking(uid, self._wake.set))
+
     def _live(self) -> Iterator[bytes]:
         """Text of running jobs that has come since. Only at the journal's head: behind it, a file may be ahead of the events."""
         now = asyncio.get_running_loop().time()
         for uid, text in self._jobs.items():
-            if text is None:
-                continue
-            if self._unwatched.get(uid, now) < now:
-                del self._unwatched[uid]
-                self._open[uid].enter_context(self._engine.log_watch.waking(uid, self._wake.set))
-            if uid not in self._unwatched:
+            if text is not None and uid not in self._unwatched:
                 yield from text.live(now)
 
     async def _wait(self) -> None:
         now = asyncio.get_running_loop().time()
-        due = [self._unwatched.get(uid) or text.due(now) for uid, text in self._jobs.items() if text is not None]
+        due = [due for due, _ in self._unwatched.values()]
+        due += [text.due(now) for uid, text in self._jobs.items() if text is not None and uid not in self._unwatched]
         try:
             async with asyncio.timeout_at(min(due) + 0.001 if due else None):
                 await self._wake.wait()
         except TimeoutError:
             pass
 
-    async def _text(self, data: Mapping[str, Any]) -> JobText | None:
+    async def _text(self, data: Mapping[str, Any], upto: int | None) -> JobText | None:
+        """The job's text when it is open, or when some of it up to byte `upto` (None: that is not known) was not handed on."""
         uid = data["uid"]
         if uid not in self._jobs:
+            if upto is not None and upto <= self._at.get(uid, 0):
+                return None
             await self._open_job(uid, data.get("attempt"))
         return self._jobs[uid]
 
-    async def _open_job(self, uid: str, attempt: int | None = None, *, fresh: bool = False) -> None:
-        """Find the job's text. A former attempt's is gone: its events come without it. `fresh`: its steps are yet to be told."""
-        self._close_job(uid)
+    async def _open_job(self, uid: str, attempt: int | None) -> None:
+        """Find the job's text. A former attempt's is gone: its events come without it."""
         self._jobs[uid] = None
         try:
             log = await self._engine.job_log(uid)
         except SparkiError:
             return
-        if attempt is not None and attempt != log.attempt:
-            return
-        stack = self._open[uid] = ExitStack()
-        reader = stack.enter_context(self._texts.open(log.file))
-        self._jobs[uid] = JobText(replace(log, steps=()) if fresh else log, reader, self._texts, self._at.get(uid, 0))
-        if not log.ended:
-            self._unwatched[uid] = asyncio.get_running_loop().time() + SETTLE_S
+        if attempt is None or attempt == log.attempt:
+            stack = self._open[uid] = ExitStack()
+            reader = stack.enter_context(self._texts.open(log.file))
+            self._jobs[uid] = JobText(log, reader, self._texts, self._at.get(uid, 0))
 
     def _close_job(self, uid: str) -> None:
         self._jobs.pop(uid, None)

@@ -148,9 +148,14 @@ class _Times:
 
 
 async def excerpts(engine: EnginePort, run: dict[str, Any]) -> list[dict[str, Any]]:
-    """The last lines of each failed step of `run` (the answer to `show`), of lost jobs and of those that ran out of time."""
+    """The last lines of each failed step of `run` (the answer to `show`), of lost jobs and of those that ran out of time.
+
+    A failure that `continue-on-error` lets pass explains nothing.
+    """
     found = []
     for job in run["jobs"]:
+        if job.get("tolerated"):
+            continue
         lost = job["status"] == "lost" or job.get("reason") == "timed_out"
         failed = [(number, step) for number, step in enumerate(job["steps"]) if step["conclusion"] == "failure"]
         if not lost and (job["status"] != "failure" or not failed):

@@ -53,6 +53,7 @@ async def serve(app: ASGIApp, fd: int) -> Serving:
         http=HttpConnection,
         ws=WebSocketConnection,
         lifespan="off",
+        workers=1,  # else WEB_CONCURRENCY of the shell that started the daemon would be read
         interface="asgi3",
         log_config=None,
         log_level="critical",  # what matters is told by the app: uvicorn's own lines tell of clients that left
