@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import os
 import stat
+from collections.abc import Callable
 
 
 def write_atomic(path: str, data: bytes, *, mode: int = 0o600, durable: bool = True) -> None:
@@ -96,34 +97,24 @@ def _is_at(fd: int, path: str) -> bool:
 def remove_tree(path: str) -> list[str]:
     """Remove a folder and all in it, also what was made unwritable; follows no link. Returns what could not be removed, as messages."""
     left: list[str] = []
-    _empty(path, left)
-    try:
-        os.rmdir(path)
-    except FileNotFoundError:
-        pass
-    except OSError as error:
-        left.append(f"{path}: {error.strerror}")
+    _remove_folder(path, None, left)
     return left
 
 
-def _empty(path: str, left: list[str]) -> None:
+def _remove_folder(path: str, above: str | None, left: list[str]) -> None:
+    """Remove the folder at `path`; `above` is the one that it is in, where that is to be removed too."""
     try:
-        entries = _entries(path)
-    except (FileNotFoundError, NotADirectoryError):
+        for entry in _entries(path):
+            if entry.is_dir(follow_symlinks=False):
+                _remove_folder(entry.path, path, left)
+            else:
+                _unlock_and(os.unlink, entry.path, path, left)
+    except FileNotFoundError:
         return
     except OSError as error:
         left.append(f"{path}: {error.strerror}")
         return
-    for entry in entries:
-        try:
-            if entry.is_dir(follow_symlinks=False):
-                left.extend(remove_tree(entry.path))
-            else:
-                _unlink(path, entry.path)
-        except FileNotFoundError:
-            pass
-        except OSError as error:
-            left.append(f"{entry.path}: {error.strerror}")
+    _unlock_and(os.rmdir, path, above, left)
 
 
 def _entries(path: str) -> list[os.DirEntry[str]]:
@@ -136,9 +127,17 @@ def _entries(path: str) -> list[os.DirEntry[str]]:
             return list(found)
 
 
-def _unlink(folder: str, path: str) -> None:
+def _unlock_and(remove: Callable[[str], None], path: str, above: str | None, left: list[str]) -> None:
+    """Remove one thing, from a read-only folder too: Go's module cache is made of such."""
     try:
-        os.unlink(path)
-    except PermissionError:  # a read-only folder, as Go's module cache makes them
-        os.chmod(folder, stat.S_IRWXU)
-        os.unlink(path)
+        try:
+            remove(path)
+        except PermissionError:
+            if above is None:
+                raise
+            os.chmod(above, stat.S_IRWXU)
+            remove(path)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        left.append(f"{path}: {error.strerror}")
