@@ -22,7 +22,6 @@ from sparki_daemon.source.facts import Facts, facts
 from sparki_daemon.source.repository import Repository, find
 from sparki_daemon.source.snapshot import Snapshot, at_revision, take
 
-FOLDERS = (".github/workflows", ".sparki/pipelines")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,23 +58,9 @@ def prepare(directory: str, *, pipelines: Sequence[str], jobs: Sequence[str], re
     repository = find(directory)
     snapshot = at_revision(repository, ref, objects) if ref else take(repository, objects)
     known = facts(repository, snapshot)
-    found = pipeline_files(repository, snapshot if ref else None)
+    found = files.pipelines(repository, snapshot if ref else None)
     documents = _chosen(found, pipelines, known, directory)
     return Prepared(repository, snapshot, known, _all_planned(documents, known, jobs))
-
-
-def pipeline_files(repository: Repository, snapshot: Snapshot | None) -> dict[str, bytes]:
-    """Path → content of the repository's pipeline files: of the snapshot's tree, or as they lie in the working tree."""
-    found: dict[str, bytes] = {}
-    for folder in FOLDERS:
-        names = files.list_dir(snapshot, folder) if snapshot else files.list_worktree(repository, folder)
-        for name in names:
-            if name.endswith((".yml", ".yaml")):
-                path = f"{folder}/{name}"
-                content = files.read(snapshot, path) if snapshot else files.read_worktree(repository, path)
-                if content is not None:
-                    found[path] = content
-    return found
 
 
 def _chosen(found: Mapping[str, bytes], words: Sequence[str], known: Facts, directory: str) -> list[Document]:
@@ -83,7 +68,7 @@ def _chosen(found: Mapping[str, bytes], words: Sequence[str], known: Facts, dire
         return _named(found, words, directory)
     if not found:
         message = "this repository has no pipeline"
-        raise SparkiError(Problem(code="no_pipeline", message=message, hint=f"put a workflow into {FOLDERS[0]}"))
+        raise SparkiError(Problem(code="no_pipeline", message=message, hint="put a workflow into .github/workflows"))
     documents = _read_all(found)
     chosen, _ = started(documents, branch=known.branch_name, default_branch=known.default_branch)
     if not chosen:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from typing import Any, Protocol
 
 from sparki_daemon.builder.ports import Stop
 from sparki_daemon.model.spec import JobSpec
 from sparki_daemon.model.wire import Frame, Unpacker, pack
+
+LONGEST_BYTES = 100  # some systems take 104
 
 
 class Listener(Protocol):
@@ -37,7 +40,13 @@ class RunnerLink(asyncio.Protocol):
     async def open(cls, name: str, path: str, listener: Listener) -> RunnerLink:
         """Connect to the runner at `path`. Raises OSError where nobody listens."""
         loop = asyncio.get_running_loop()
-        _, link = await loop.create_unix_connection(lambda: cls(name, listener), path)
+        folder = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            # A socket's path may have no more than 107 bytes; the folder's descriptor is a short name for any depth.
+            near = f"/proc/self/fd/{folder}/{os.path.basename(path)}" if len(os.fsencode(path)) > LONGEST_BYTES else path
+            _, link = await loop.create_unix_connection(lambda: cls(name, listener), near)
+        finally:
+            os.close(folder)
         return link
 
     @property
