@@ -54,7 +54,8 @@ class Scanner:
         """The text and the commands that `chunk` completes. The commands' lines are no text."""
         data = self._held + chunk if self._held else chunk
         self._held = b""
-        plain = b"::" not in data and b"##[" not in data
+        # One byte is looked for ten times as fast as two, and most output has neither.
+        plain = not ((b":" in data and b"::" in data) or (b"#" in data and b"##[" in data))
         if plain and data.endswith(b"\n"):  # most of all output
             self._mid_line = False
             yield data
