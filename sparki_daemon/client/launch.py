@@ -81,13 +81,13 @@ def _start(paths: Paths, command: list[str]) -> tuple[_socket.socket, dict[str, 
             found = connect(paths)
     finally:
         os.close(lock)
-    if found is None:
-        raise unreachable(paths, "the daemon was started, and nobody answers at its socket")
-    _await_answer(paths, found[0])
-    again = connect(paths)
-    if again is None:
-        raise unreachable(paths, "the daemon answered once, and then went away")
-    return again
+    deadline = time.monotonic() + START_LIMIT_S
+    while found is not None:
+        answered = _answers(paths, found[0], deadline)
+        found = connect(paths)
+        if answered and found is not None:
+            return found
+    raise unreachable(paths, "the daemon was started, and nobody answers at its socket")
 
 
 def _take_start_lock(paths: Paths) -> int:
@@ -166,15 +166,24 @@ def _await_daemon_file(paths: Paths, starter: int) -> None:
         raise unreachable(paths, "the daemon did not start")
 
 
-def _await_answer(paths: Paths, sock: _socket.socket) -> None:
-    """Wait until the engine behind the new daemon answers."""
-    sock.settimeout(START_LIMIT_S)
+def _answers(paths: Paths, sock: _socket.socket, deadline: float) -> bool:
+    """Whether the engine behind the new daemon answers; False: it died over it, and its successor is to be asked.
+
+    Raises SparkiError when nobody has answered by `deadline` (monotonic).
+    """
+    sock.settimeout(max(0.01, deadline - time.monotonic()))
     try:
         exchange(sock, "GET", "/v1/daemon").read()
     except TimeoutError:
         raise unreachable(paths, f"the daemon was started, and did not answer within {START_LIMIT_S:.0f} s") from None
     except OSError:
-        raise unreachable(paths, "the daemon was started, and hung up") from None
+        if time.monotonic() > deadline:
+            raise unreachable(paths, "the daemon was started, and hangs up") from None
+        time.sleep(0.02)
+        return False
+    finally:
+        sock.close()
+    return True
 
 
 def unreachable(paths: Paths, message: str) -> SparkiError:

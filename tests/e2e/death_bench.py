@@ -291,7 +291,7 @@ class Follower:
             raise Gone(f"the follower does not end: {self.process.communicate()[1]}{self.bench.daemon_log()}") from None
         events = self.events()
         assert events, f"{self.process.returncode} {errors}{self.bench.daemon_log()}"
-        assert events[-1]["kind"] == "run.finished", f"{events[-1]} {errors}{self.bench.daemon_log()}"
+        assert events[-1].get("kind") == "run.finished", f"{events[-1]} {errors}{self.bench.daemon_log()}"
         kept = [event["seq"] for event in self.bench.events() if event["stream"] == events[0]["stream"]]
         kept = [seq for seq in kept if events[0]["seq"] <= seq <= events[-1]["seq"]]
         assert [event["seq"] for event in events] == kept
