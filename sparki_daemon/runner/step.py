@@ -8,14 +8,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from sparki_daemon.model.plan import StepPlan
-from sparki_daemon.runner import shells
-from sparki_daemon.runner.actions import ACTIONS, Call, action_name
+from sparki_daemon.runner import launch
 from sparki_daemon.runner.annotations import line_of
-from sparki_daemon.runner.child import Child, exit_code, fork, spawn
+from sparki_daemon.runner.child import Child, exit_code
 from sparki_daemon.runner.commands import Command
 from sparki_daemon.runner.env_files import MOST_SUMMARY_BYTES, NEVER_SET, EnvFileError, read_pairs, read_paths
-from sparki_daemon.runner.environment import with_paths
 from sparki_daemon.runner.scope import CANCELLED, FAILURE, SKIPPED, SUCCESS, BadValue
+from sparki_daemon.runner.shells import ShellError
 
 if TYPE_CHECKING:
     from sparki_daemon.runner.job import Job
@@ -101,20 +100,18 @@ class Step:
         script = ""
         try:
             minutes = job.scope.minutes(self.plan.timeout_minutes) if self.plan.timeout_minutes else 0
-            start, script = self._action() if self.plan.uses else self._script()
+            start, script = launch.action(job, self.plan) if self.plan.uses else launch.script(job, self.plan)
             self.child = Child(job.host.loop, start(), job.host.limits)
-        except BadValue as error:
-            self._fail(str(error))
-        except shells.ShellError as error:
+        except (BadValue, ShellError) as error:
             self._fail(str(error))
         except (OSError, ValueError) as error:
-            self._fail(f"the step could not be started: {_why(error)}")
+            self._fail(f"the step could not be started: {launch.why(error)}")
         if self.child:
             if minutes > 0:
                 job.host.loop.after("step", minutes * job.host.limits.minute_s, lambda: self._time_out(minutes))
             self._wait(self.child)
         if script:
-            _remove(script)
+            launch.remove(script)
 
     def _wait(self, child: Child) -> None:
         loop, output = self.job.host.loop, self.job.output
@@ -135,49 +132,6 @@ class Step:
         self._reason = f"timed out after {minutes} minute{'' if minutes == 1 else 's'}"
         if self.child:
             self.child.stop()
-
-    # -- what it runs --------------------------------------------------------------------------------------------------
-
-    def _script(self) -> tuple[Callable[[], int], str]:
-        """How to start the step's script, and where the script lies."""
-        job, scope, plan = self.job, self.job.scope, self.plan
-        assert plan.run is not None  # a step without `uses` has it
-        text = scope.text(plan.run, "run")
-        env = self._environment()
-        shell_template = plan.shell or job.plan.shell
-        shell = (
-            shells.named(scope.text(shell_template, "shell"))
-            if shell_template
-            else shells.default(has_bash=job.host.programs.find("bash", env) is not None)
-        )
-        folder_template = plan.working_directory or job.plan.working_directory
-        folder = os.path.join(job.workspace, scope.text(folder_template, "working-directory") if folder_template else "")
-        if not os.path.isdir(folder):
-            raise OSError(f"there is no folder '{os.path.relpath(folder, job.workspace)}' in the workspace")
-        program = job.host.programs.find(shell.program, env)
-        if program is None:
-            raise OSError(f"there is no '{shell.program}' in PATH")
-        script = f"{job.temp}/step-{plan.index}{shell.ending}"
-        _write(script, f"{shell.before}{text}{shell.after}")
-        command = [program, *shell.command(script)[1:]]
-        return (lambda: spawn(command, env, folder, job.output.write_fd)), script
-
-    def _action(self) -> tuple[Callable[[], int], str]:
-        job = self.job
-        action = ACTIONS.get(action_name(self.plan.uses))
-        if action is None:
-            raise ValueError(f"there is no '{self.plan.uses}' here: it is none of {', '.join(sorted(ACTIONS))}")
-        inputs = {name.lower(): value for name, value in job.scope.pairs(self.plan.inputs, "with").items()}
-        env = self._environment()
-        call = Call(inputs=inputs, env=env, workspace=job.workspace, work=job.work, temp=job.temp, run=job.run_file.spec)
-        return (lambda: fork(lambda: action(call), env, job.workspace, job.output.write_fd)), ""
-
-    def _environment(self) -> dict[str, str]:
-        """All variables of the step's process. Source for the order: actions/runner, ScriptHandler."""
-        job = self.job
-        env = {**job.base_env, **job.scope.env, **job.fixed_env, "GITHUB_ACTION": self.plan.id or job.default_action(self.plan)}
-        with_paths(env, job.added_paths)
-        return env
 
     # -- what it said --------------------------------------------------------------------------------------------------
 
@@ -233,9 +187,9 @@ class Step:
                 elif take:
                     self._take_pairs(data, take, name)
             except FileNotFoundError:
-                _write(path, "")
+                launch.write(path, "")
             except OSError as error:
-                self._fail(f"GITHUB_{name.upper()} can't be read: {_why(error)}")
+                self._fail(f"GITHUB_{name.upper()} can't be read: {launch.why(error)}")
 
     def _take_pairs(self, data: bytes, take: Callable[[list[tuple[str, str]]], None], name: str) -> None:
         try:
@@ -324,28 +278,3 @@ class Step:
 
 def _first_line(text: str) -> str:
     return text.strip().partition("\n")[0].rstrip()
-
-
-def _write(path: str, text: str) -> None:
-    """A new file, for the owner only. Raises OSError; what was begun of it is gone then."""
-    data = text.encode("utf-8", "surrogateescape")
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    try:
-        while data:
-            data = data[os.write(fd, data) :]
-    except OSError:
-        _remove(path)
-        raise
-    finally:
-        os.close(fd)
-
-
-def _remove(path: str) -> None:
-    try:
-        os.unlink(path)
-    except OSError:  # the step removed it, or its folder: that is its right
-        return
-
-
-def _why(error: Exception) -> str:
-    return (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
