@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sparki_daemon.model.problem import Problem, SparkiError
+from sparki_daemon.model.problem import ExitCode, Problem, SparkiError
 
 # What the user chose about configuration and discovery still counts; every other GIT_* variable is a hook's
 # or a shell's leftover (GIT_INDEX_FILE, GIT_DIR, GIT_PREFIX …) that would point git somewhere else.
@@ -104,7 +104,7 @@ def run(args: Sequence[str], *, cwd: str, env: Mapping[str, str] | None = None, 
     return start(args, cwd=cwd, env=env, has_input=stdin is not None).finish(stdin)
 
 
-_FREE = "free some space; `sparki prune` removes what Sparki keeps"
+_FREE = "free some space on the disk of the state folder, or set SPARKI_HOME to another disk"
 _ELSEWHERE = "choose a folder that can be written with SPARKI_HOME"
 _FETCH = "in a partial clone fetch all content first, for example with `git fetch --refetch --no-filter`"
 # What git says → (code, hint). First match wins.
@@ -140,9 +140,9 @@ def os_problem(error: OSError, doing: str) -> SparkiError:
     """An OSError met while writing a folder of ours, as `disk_full` or `cannot_write`."""
     full = error.errno in (errno.ENOSPC, errno.EDQUOT)
     hint = _FREE if full else _ELSEWHERE
-    return SparkiError(
-        Problem(code="disk_full" if full else "cannot_write", message=f"{doing}: {error.strerror} ({error.filename})", hint=hint)
-    )
+    where = f" ({error.filename})" if error.filename else ""
+    problem = Problem(code="disk_full" if full else "cannot_write", message=f"{doing}: {error.strerror}{where}", hint=hint)
+    return SparkiError(problem, exit_code=ExitCode.RED)  # the request was right: the machine could not do it
 
 
 def in_list(path: str) -> str:
