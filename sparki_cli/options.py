@@ -76,7 +76,9 @@ COMMANDS = (
     Command(
         "run",
         "sparki_cli.run:run",
-        "Run pipelines of this repository, and follow them to their end.",
+        "Run pipelines of this repository, and follow them to their end.\n\n"
+        "Ctrl-C cancels what was started, a second Ctrl-C ends it at once. A terminal or pipe that closes stops the watching only: "
+        "the run goes on.",
         arguments=(Argument("pipelines", "PIPELINE", "A file, its stem, or its name; none: those that a push would start.", many=True),),
         options=(
             Option("jobs", ("--job",), MANY, "Only this job, with what it needs (repeatable).", metavar="JOB"),

@@ -55,7 +55,8 @@ class Engine:
 
     def cancel_run(self, run: str, *, force: bool, limit_s: float = RETRY_LIMIT_S) -> dict[str, Any]:
         """Ask for the end of a run. SparkiError `run_finished` when it has ended."""
-        return self._ask("POST", f"/v1/runs/{quoted_segment(run)}/cancel", {"force": force}, limit_s=limit_s)  # type: ignore[no-any-return]
+        target = f"/v1/runs/{quoted_segment(run)}/cancel"
+        return self._ask("POST", target, {"force": force}, limit_s=limit_s, answer_limit_s=limit_s)  # type: ignore[no-any-return]
 
     def retry_run(self, run: str, *, failed: bool) -> dict[str, Any]:
         """A new attempt at a run: {"run", "attempt", "since"}. SparkiError `run_active` while it runs."""
