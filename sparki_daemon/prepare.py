@@ -23,7 +23,6 @@ from sparki_daemon.source.repository import Repository, find
 from sparki_daemon.source.snapshot import Snapshot, at_revision, take
 
 
-
 @dataclass(frozen=True, slots=True)
 class Planned:
     """One pipeline, ready to be run. `github` still lacks what only a run has: its id, number and attempt."""
