@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from sparki_daemon.runner.loop import READ, Loop
+from sparki_daemon.system.process import die_with
 from sparki_daemon.system.tree import kill_tree, reap
 
 # Python ignores these; a program that is started expects them to be as they are by default.
@@ -113,11 +114,13 @@ def spawn(command: list[str], env: Mapping[str, str], folder: str, output_fd: in
 def fork(work: Callable[[], int], env: Mapping[str, str], folder: str, output_fd: int) -> int:
     """Run `work` in a copy of this process that holds nothing of the runner's; its result is the exit code. Gives its pid."""
     os.chdir(folder)
+    runner = os.getpid()
     pid = os.fork()
     if pid:
         return pid
     code = 70
     try:
+        die_with(runner)  # the mark in its environment is not seen from outside: no sweep would find it
         os.setsid()
         null = os.open(os.devnull, os.O_RDONLY)
         os.dup2(null, 0)

@@ -77,6 +77,7 @@ class Scanner:
         if data:
             yield from self._scan(data)
         self._mid_line = False
+        self._stop_token = ""
 
     def stop(self, token: str) -> None:
         """Take no line for a command until `::token::`."""

@@ -203,6 +203,25 @@ class Job:
 
     def _end(self, *, lost: bool) -> None:
         """Leave nothing behind, then tell the end."""
+        gone = False
+        try:
+            gone = self._leave()
+        except Exception as error:
+            self._break(error)
+        self.write({
+            "kind": "job.finished",
+            "result": LOST if lost else FAILURE if self._broken else self.scope.status,
+            "reason": ORPHANED if lost else self.output.masker.mask_text(self._reason),
+            "outputs": self._outputs,
+            "log": self.output.size,
+        })  # fmt: skip
+        self.host.link.flush()
+        self.output.close()
+        if not gone:
+            remove_tree(self.work)
+
+    def _leave(self) -> bool:
+        """End what runs, keep what it said, remove what it made; True: nothing more is to be removed."""
         host, output = self.host, self.output
         os.chdir("/")
         for timer in ("job", "step", "ladder", "reap", "cleanup"):
@@ -218,15 +237,4 @@ class Job:
             output.line(f"Warning: the log may not survive a power cut: {trouble}")
         if self._held and self._held[-1]["kind"] == "step.finished":
             self._held[-1] |= {"left": left, "to": output.size}  # what came last is the last step's
-        gone = host.folders.put_away(self.work, self.temp)
-        self.write({
-            "kind": "job.finished",
-            "result": LOST if lost else FAILURE if self._broken else self.scope.status,
-            "reason": ORPHANED if lost else output.masker.mask_text(self._reason),
-            "outputs": self._outputs,
-            "log": output.size,
-        })  # fmt: skip
-        host.link.flush()
-        output.close()
-        if not gone:
-            remove_tree(self.work)
+        return host.folders.put_away(self.work, self.temp)

@@ -70,11 +70,22 @@ class Runner:
         self._host.folders.close()
 
     def _work(self, spec: JobSpec) -> None:
-        self._job = Job(self._host, spec)
+        try:
+            self._job = Job(self._host, spec)
+        except OSError as error:  # no descriptor is left for its output
+            self._tell_end(spec["job"], spec["epoch"], "failure", f"runner_error: {error.strerror}", begun=True)
+            return
         try:
             self._job.run()
         finally:
             self._job = None
+
+    def _tell_end(self, job: str, epoch: int, result: str, reason: str = "", *, begun: bool = False) -> None:
+        """The end of a job that never got as far as to tell its own."""
+        record = {"job": job, "epoch": epoch, "t": now_ms()}
+        end = {"kind": "job.finished", **record, "result": result, "reason": reason, "outputs": {}, "log": 0}
+        self._spool.append(*([{"kind": "job.started", **record}] if begun else []), end)
+        self._link.flush()
 
     def _supervisor_died(self, death_fd: int) -> None:
         self._loop.forget(death_fd)
@@ -117,9 +128,7 @@ class Runner:
             return
         for spec in [spec for spec in self._waiting if (spec["job"], spec["epoch"]) == (job, epoch)]:
             self._waiting.remove(spec)
-            record = {"kind": "job.finished", "job": job, "epoch": epoch, "t": now_ms()}
-            self._spool.append({**record, "result": "cancelled", "reason": "", "outputs": {}, "log": 0})
-            self._link.flush()
+            self._tell_end(job, epoch, "cancelled")
 
 
 def _lock(path: str, content: dict[str, Any]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ __all__ = [
     "boot_id",
     "children",
     "descendants",
+    "die_with",
     "fork_in_pid_namespace",
     "identity",
     "is_zombie",
@@ -25,7 +27,7 @@ __all__ = [
     "start_time",
 ]
 
-_PR_SET_CHILD_SUBREAPER = 36
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 _STATE, _PARENT, _START = 0, 1, 19  # fields of /proc/<pid>/stat, counted after the name
 
 
@@ -120,6 +122,17 @@ def become_subreaper() -> bool:
     import ctypes  # noqa: PLC0415  # 3 ms, and every command line call loads this module
 
     return bool(ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0)
+
+
+def die_with(parent: int) -> None:
+    """Have this process killed when `parent` dies, its parent; at once where it has died already. Does nothing on macOS."""
+    if sys.platform != "linux":
+        return
+    import ctypes  # noqa: PLC0415  # as above
+
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(128 + signal.SIGKILL)
 
 
 def pss_bytes(pid: int | str = "self") -> int | None:

@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import random
+import resource
 import signal
 import stat
 import time
@@ -275,3 +276,30 @@ def test_the_lock_ends_with_the_runner(runner: Driver) -> None:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     finally:
         os.close(fd)
+
+
+def test_jobs_leave_no_descriptor_and_no_memory_behind(runner: Driver) -> None:
+    def descriptors() -> int:
+        return len(os.listdir(f"/proc/{runner.pid}/fd"))
+
+    for _ in range(5):
+        runner.do("echo x; sleep 100 &", step("exit 1"))
+    before, memory = descriptors(), process.pss_bytes(runner.pid) or 0
+    for _ in range(40):
+        runner.do("echo x; sleep 100 &", step("exit 1"))
+
+    assert descriptors() == before
+    assert (process.pss_bytes(runner.pid) or 0) < memory + 2 * 1024 * 1024
+
+
+def test_without_descriptors_a_job_fails_and_the_runner_goes_on(runner: Driver) -> None:
+    runner.do("true")
+    few = len(os.listdir(f"/proc/{runner.pid}/fd"))
+    limits = resource.prlimit(runner.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(runner.pid, resource.RLIMIT_NOFILE, (few, limits[1]))
+    done = runner.do("true")
+    resource.prlimit(runner.pid, resource.RLIMIT_NOFILE, limits)
+
+    assert done.end["result"] == "failure"
+    assert done.end["reason"] == "runner_error: Too many open files"
+    assert runner.do("true").end["result"] == "success"
