@@ -192,7 +192,7 @@ async def test_a_socket_that_takes_nothing_is_closed_with_its_cursor(twin: Twin,
             await asyncio.sleep(0.001)
         client.transport.resume_reading()
         seqs: list[int] = []
-        with pytest.raises(ConnectionClosed) as closed:  # noqa: PT012  # it may come at any frame
+        with pytest.raises(ConnectionClosed) as closed:  # it may come at any frame
             while True:
                 seqs += [event["seq"] for event in json.loads(await client.recv())]
     assert closed.value.rcvd is not None

@@ -90,7 +90,7 @@ async def test_stopping_cuts_streams_so_that_their_clients_come_back(twin: Twin,
         await talk.body()
         assert not talk.whole
         talk.close()
-    with pytest.raises(ConnectionClosed):  # noqa: PT012  # after whatever came before
+    with pytest.raises(ConnectionClosed):  # after whatever came before
         while await client.recv():
             pass
     assert client.close_code == 1012

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from sparki_daemon.engine.api import texts as texts_module
 from sparki_daemon.engine.api.texts import PIECE_BYTES, Cut, Texts, cut, whole_characters
+from sparki_daemon.store.log_reader import LogReader
 
 
 @pytest.mark.parametrize(
@@ -42,9 +44,17 @@ def test_bytes_that_are_no_utf_8_are_not_held_back_for_ever() -> None:
     assert whole_characters(b"\xff\xff\xff\xffa") == 5
 
 
-def test_followers_of_one_job_read_the_file_once(tmp_path: Path) -> None:
+def test_followers_of_one_job_read_the_file_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.log"
     path.write_bytes(b"one\ntwo\nthr")
+    reads: list[tuple[int, int]] = []
+
+    class Counting(LogReader):
+        def read(self, start: int, limit: int) -> bytes:
+            reads.append((start, limit))
+            return super().read(start, limit)
+
+    monkeypatch.setattr(texts_module, "LogReader", Counting)
     texts = Texts()
     with texts.open(str(path)) as one, texts.open(str(path)) as other:
         assert one is other
@@ -52,7 +62,7 @@ def test_followers_of_one_job_read_the_file_once(tmp_path: Path) -> None:
     ((line, end),) = answers
     assert end == 8
     assert json.loads(line) == {"log": {"uid": "u", "job": "job", "step": 0, "from": 0, "to": 8, "text": "one\ntwo\n"}}
-    assert texts.reads == 1
+    assert reads == [(0, 11)]
 
 
 def test_a_log_is_closed_by_the_last_who_has_it_open(tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ class JobText:
             self._settled, self._settling = self._settling[1], None
         if self._settling is None and size > self._settled:
             self._settling = now + SETTLE_S, size
-        yield from self._pieces(self._settled, Cut.CHARACTER if now - self._grew_at >= SILENCE_S else Cut.LINE)
+        yield from self._pieces(self._settled, Cut.CHARACTER if now >= self._grew_at + SILENCE_S else Cut.LINE)
 
     def due(self, now: float) -> float:
         """When to look again without a notice."""

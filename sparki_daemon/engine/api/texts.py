@@ -49,7 +49,6 @@ class Texts:
         self._readers: dict[str, tuple[LogReader, list[object]]] = {}
         self._pieces: dict[tuple[str, int, int, int | None, Cut], tuple[bytes, int]] = {}
         self._sizes: dict[str, tuple[float, int]] = {}
-        self.reads = 0  # how often a log was read, for who measures
 
     @contextmanager
     def open(self, path: str) -> Iterator[LogReader]:
@@ -91,7 +90,6 @@ class Texts:
         return known
 
     def _encoded(self, reader: LogReader, named: dict[str, object], start: int, end: int, how: Cut) -> tuple[bytes, int]:
-        self.reads += 1
         data = reader.read(start, min(end - start, PIECE_BYTES))
         size = cut(data, how if start + len(data) >= end else Cut.LINE)
         if not size:
