@@ -30,7 +30,7 @@ from sparki_daemon.engine.api.openapi import openapi
 
 BASE = "http://sparki"
 DOCUMENT = openapi(OPERATIONS)
-EXAMPLES = 40
+EXAMPLES = 25
 
 
 class _UnixConnection(HTTPConnection):
