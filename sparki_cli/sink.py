@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 HEARTBEAT_S = 30.0
 PREFIX_LIMIT = 28  # columns of a job's name before its text
+HELD_CHARACTERS = 256 * 1024  # a line without an end is held back so far: it costs memory, and time by its square
 
 
 class Sink:
@@ -57,6 +58,7 @@ class PlainSink(Sink):
     def __init__(self, output: Output) -> None:
         super().__init__(output)
         self._unfinished: dict[str, str] = {}  # by a job's uid: its last line, which has no end yet
+        self._open = False  # a part of such a line was printed, as it is
         self._prefixes: dict[str, str] = {}  # by a job's uid
         self._width = 0
         self._single = False
@@ -87,11 +89,21 @@ class PlainSink(Sink):
         uid = log["uid"]
         text = self._unfinished.pop(uid, "") + log["text"]
         whole, newline, rest = text.rpartition("\n")
+        if len(rest) > HELD_CHARACTERS:
+            self._print_part(view, log["job"], uid, text)
+            return
         if rest:
             self._unfinished[uid] = rest
         if newline:
+            self._open = False
             prefix = self._prefix(view, log["job"], uid)
             self._print(prefix + whole.replace("\n", "\n" + prefix) + "\n" if prefix else whole + "\n")
+
+    def _print_part(self, view: RunView, job: str, uid: str, text: str) -> None:
+        """Print text whose last line is too long to wait for its end: as it is where nothing else is told, else cut into lines."""
+        prefix = self._prefix(view, job, uid)
+        self._open = not prefix
+        self._print(prefix + text.replace("\n", "\n" + prefix) + "\n" if prefix else text)
 
     def tick(self) -> None:
         if self.tick_s is None or time.monotonic() - self._spoke_s < self.tick_s:
@@ -108,7 +120,8 @@ class PlainSink(Sink):
     def _flush(self, view: RunView, job: str, uid: str) -> None:
         """Print a last line that never got its end."""
         rest = self._unfinished.pop(uid, "")
-        if rest:
+        if rest or self._open:
+            self._open = False
             self._print(self._prefix(view, job, uid) + rest + "\n")
 
     def _label(self, view: RunView, key: str) -> str:
