@@ -49,10 +49,6 @@ class Desk:
             subprocess.run([*GIT, *words], cwd=root, check=True)
         return root
 
-    @property
-    def cli(self) -> Path:
-        return BIN / "sparki"
-
     def sparki(self, cwd: Path, *words: str) -> Action:
         return command([BIN / "sparki", *words], cwd=cwd, env=self.env)
 
@@ -63,6 +59,13 @@ class Desk:
         """A program of this virtual environment, else of PATH."""
         own = BIN / words[0]
         return command([own if own.exists() else words[0], *words[1:]], cwd=cwd, env=environment())
+
+    def peak_mib(self, cwd: Path, *words: str) -> float:
+        """The peak of a command of ours. A small process starts it: one of ours would hand down its own peak."""
+        script = "import os, resource, subprocess, sys; subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, check=True)"
+        script += "; print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+        words = (str(Path(sys.executable)), "-c", script, str(BIN / "sparki"), *words)
+        return int(subprocess.run(words, cwd=cwd, env=self.env, capture_output=True, check=True).stdout) / 1024
 
     def pids(self, cwd: Path) -> dict[str, int]:
         """The daemon's processes."""

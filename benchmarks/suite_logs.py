@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 from benchmarks import workflows
@@ -36,6 +35,4 @@ def rows(desk: Desk, rounds: int) -> Iterator[Row]:
     peaks = peaks_mib(desk.pids(many))
     for name, peak in peaks.items():
         yield megabytes(f"peak of the {name} after both", peak, 80)
-    pid = os.spawnve(os.P_NOWAIT, "/bin/sh", ["sh", "-c", f"cd {single} && exec {desk.cli} run > /dev/null"], desk.env)
-    _, _, used = os.wait4(pid, 0)
-    yield megabytes("peak of the command that tells the line of 50 MB", used.ru_maxrss / 1024, 80)
+    yield megabytes("peak of the command that tells the line of 50 MB", desk.peak_mib(single, "run"), 80)
