@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -151,7 +152,8 @@ def test_a_new_builder_takes_the_place_of_the_old_one(runner: Driver) -> None:
     assert old
     old.settimeout(5)
 
-    assert old.recv(10) == b""
+    with contextlib.suppress(ConnectionResetError):  # what it had sent was not read
+        assert old.recv(10) == b""
     old.close()
     assert runner.do("true").end["result"] == "success"
 
@@ -282,18 +284,18 @@ def test_jobs_leave_no_descriptor_and_no_memory_behind(runner: Driver) -> None:
     def descriptors() -> int:
         return len(os.listdir(f"/proc/{runner.pid}/fd"))
 
+    before = descriptors()
     for _ in range(5):
         runner.do("echo x; sleep 100 &", step("exit 1"))
-    before, memory = descriptors(), process.pss_bytes(runner.pid) or 0
+    memory = process.pss_bytes(runner.pid) or 0
     for _ in range(40):
         runner.do("echo x; sleep 100 &", step("exit 1"))
 
-    assert descriptors() == before
+    wait_until(lambda: descriptors() == before)  # the end of a job is told before its pipe is closed
     assert (process.pss_bytes(runner.pid) or 0) < memory + 2 * 1024 * 1024
 
 
 def test_without_descriptors_a_job_fails_and_the_runner_goes_on(runner: Driver) -> None:
-    runner.do("true")
     few = len(os.listdir(f"/proc/{runner.pid}/fd"))
     limits = resource.prlimit(runner.pid, resource.RLIMIT_NOFILE)
     resource.prlimit(runner.pid, resource.RLIMIT_NOFILE, (few, limits[1]))
