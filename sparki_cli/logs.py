@@ -27,11 +27,13 @@ def logs(output: Output, *, run: str, job: str | None, follow: bool, step: str |
     key = jobs[0]["id"] if job is not None else None
     if output.as_json:
         _json_lines(output, engine.lines(shown["id"], key, follow=follow), wanted)
-    elif follow or wanted:
-        _text_lines(output, engine.lines(shown["id"], key, follow=follow), wanted, [] if key else [each["id"] for each in jobs])
+    elif follow and (wanted or len(jobs) > 1):
+        _text_lines(output, engine.lines(shown["id"], key, follow=True), wanted, [] if key else [each["id"] for each in jobs])
+    elif wanted:
+        _ranges(output, engine, jobs, wanted)
     else:
         for one in jobs:
-            _whole(output, engine, one, titled=job is None and len(jobs) > 1)
+            _whole(output, engine, one, titled=len(jobs) > 1, follow=follow)
     return 0
 
 
@@ -60,32 +62,43 @@ def chosen_job(shown: dict[str, Any], name: str) -> dict[str, Any]:
     raise _none("no_such_job", f"run {shown['id']} has no job '{name}'", name, [job["id"] for job in shown["jobs"]])
 
 
-def _whole(output: Output, engine: Engine, job: dict[str, Any], *, titled: bool) -> None:
+def _ranges(output: Output, engine: Engine, jobs: list[dict[str, Any]], wanted: Wanted) -> None:
+    """The bytes of the wanted steps; of one that runs, what there is."""
+    for job in jobs:
+        for step in job["steps"]:
+            if (job["id"], step["index"]) in wanted.known and step.get("from") is not None:
+                for data in engine.log_bytes(job["uid"], step["from"], step.get("to")):
+                    output.raw_bytes(data)
+
+
+def _whole(output: Output, engine: Engine, job: dict[str, Any], *, titled: bool, follow: bool) -> None:
     """A job's log byte by byte."""
     if titled:
         output.line(output.styled(f"== {job['name']} ({job['status']}) ==", "bold"))
     last = b"\n"
-    for data in engine.log_bytes(job["uid"]):
+    for data in engine.log_bytes(job["uid"], follow=follow):
         output.raw_bytes(data)
         last = data[-1:]
     if last != b"\n" and titled:
         output.line()
 
 
-def _json_lines(output: Output, lines: Iterator[bytes], wanted: Wanted | None) -> None:
-    for line in lines:
-        if wanted is None or wanted.holds(json.loads(line)):
-            output.raw_bytes(line + b"\n")
+def _json_lines(output: Output, batches: Iterator[list[bytes]], wanted: Wanted | None) -> None:
+    for lines in batches:
+        kept = [line for line in lines if wanted.holds(json.loads(line))] if wanted else lines
+        output.raw_bytes(b"".join(line + b"\n" for line in kept))
 
 
-def _text_lines(output: Output, lines: Iterator[bytes], wanted: Wanted | None, names: list[str]) -> None:
+def _text_lines(output: Output, batches: Iterator[list[bytes]], wanted: Wanted | None, names: list[str]) -> None:
     """Print text, each line behind its job's name when there are several `names`."""
     width = max(map(len, names), default=0)
-    for line in lines:
-        item = json.loads(line)
-        if wanted is None or wanted.holds(item):
-            prefix = output.styled(f"{item['job']:<{width}} {output.bar} ", "cyan") if len(names) > 1 else ""
-            output.line(prefix + item["text"])
+    for lines in batches:
+        text = []
+        for item in map(json.loads, lines):
+            if wanted is None or wanted.holds(item):
+                prefix = output.styled(f"{item['job']:<{width}} {output.bar} ", "cyan") if len(names) > 1 else ""
+                text.append(f"{prefix}{item['text']}\n")
+        output.raw("".join(text))
 
 
 def _none(code: str, message: str, name: str, known: list[str]) -> Exception:

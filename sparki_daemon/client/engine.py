@@ -66,32 +66,39 @@ class Engine:
         """Why a run went red: at most 20 lines of each failed step."""
         return self._ask("GET", f"/v1/runs/{quoted_segment(run)}/excerpts")["excerpts"]  # type: ignore[no-any-return]
 
-    def lines(self, run: str, job: str | None, *, follow: bool) -> Iterator[bytes]:
-        """The run's log as NDJSON lines. A dropped connection is taken up where it broke off."""
+    def lines(self, run: str, job: str | None, *, follow: bool) -> Iterator[list[bytes]]:
+        """The run's log as NDJSON lines, those together that came together. A dropped connection is taken up where it broke off."""
         query = f"follow={'true' if follow else 'false'}" + (f"&job={quoted_segment(job)}" if job else "")
         target = f"/v1/runs/{quoted_segment(run)}/lines?{query}"
         done = 0
         fruitless = 0
         while True:
             exchange = self.open(target)
+            known = 0  # lines of this answer that are not to be told again
             before = done
             try:
-                for number, line in enumerate(exchange.lines()):
-                    if number >= done:
-                        done += 1
-                        yield line
+                for lines in exchange.lines():
+                    fresh = lines[max(0, done - known) :]
+                    known += len(lines)
+                    if fresh:
+                        done += len(fresh)
+                        yield fresh
                 return
-            except OSError:  # the engine went: its successor tells the same lines again, and the first `done` are known
+            except OSError:  # the engine went: its successor tells the same lines again
                 fruitless = self.cut_off(fruitless, progress=done > before)
             finally:
                 exchange.close()
 
-    def log_bytes(self, uid: str) -> Iterator[bytes]:
-        """A job's log as it lies on disk now. A dropped connection is taken up at the byte where it broke off."""
-        done = 0
+    def log_bytes(self, uid: str, start: int = 0, end: int | None = None, *, follow: bool = False) -> Iterator[bytes]:
+        """A job's log from byte `start` to before byte `end` as it lies on disk; with `follow` until the job has ended.
+
+        A dropped connection is taken up at the byte where it broke off.
+        """
+        rest = f"&to={end}" if end is not None else "&follow=true" if follow else ""
+        done = start
         fruitless = 0
         while True:
-            exchange = self.open(f"/v1/jobs/{quoted_segment(uid)}/log?from={done}")
+            exchange = self.open(f"/v1/jobs/{quoted_segment(uid)}/log?from={done}{rest}")
             before = done
             try:
                 while not exchange.ended:

@@ -134,17 +134,21 @@ class Exchange:
             self.close()
         return b"".join(parts)
 
-    def lines(self) -> Iterator[bytes]:
-        """The body's lines as they come, without their ends; the connection is closed then. Raises OSError; BrokenError when cut off."""
+    def lines(self) -> Iterator[list[bytes]]:
+        """The body's lines without their ends, those together that came together; the connection is closed after the last.
+
+        Raises OSError; BrokenError when cut off.
+        """
         held = b""
         try:
             while not self.ended:
                 *whole, held = (held + self.receive()).split(b"\n")
-                yield from whole
+                if whole:
+                    yield whole
         finally:
             self.close()
         if held:
-            yield held
+            yield [held]
 
     def wait_at_most(self, timeout_s: float | None) -> None:
         """How long `receive` may wait from here on; None: for ever."""

@@ -39,10 +39,10 @@ SHOWN: dict[str, Any] = {
     "jobs": [
         {"id": "build", "uid": "j-1", "name": "build", "status": "success", "reason": "", "tolerated": False, "cached": True,
          "started": NOON, "finished": "2026-11-23T12:00:02.500Z",
-         "steps": [step(0, "Run make", "success", exit_code=0, duration_ms=2400), step(1, "Run if", "skipped")]},
+         "steps": [step(0, "Run make", "success", exit_code=0, duration_ms=2400, **{"from": 0, "to": 11}), step(1, "Run if", "skipped")]},
         {"id": "test-a", "uid": "j-2", "name": "test (a)", "status": "failure", "reason": "timed_out", "tolerated": False,
          "started": NOON, "finished": "2026-11-23T12:01:10.000Z",
-         "steps": [step(0, "Run test", "failure", exit_code=3, duration_ms=70_000, id="t")]},
+         "steps": [step(0, "Run test", "failure", exit_code=3, duration_ms=70_000, id="t", **{"from": 4, "to": None})]},
         {"id": "docs", "uid": "j-3", "name": "docs", "status": "failure", "reason": "", "tolerated": True, "started": NOON,
          "finished": NOON, "steps": []},
         {"id": "deploy", "uid": "j-4", "name": "deploy", "status": "skipped", "reason": "", "started": None, "finished": NOON, "steps": []},
@@ -132,7 +132,8 @@ LINES = [
 def logged(stand_in: StandIn) -> StandIn:
     def log(request: Request, reply: Reply) -> None:
         reply.begin()
-        data = TEXTS[request.path.split("/")[3]][int(request.values("from")[0]) :]
+        end = request.values("to")
+        data = TEXTS[request.path.split("/")[3]][int(request.values("from")[0]) : int(end[0]) if end else None]
         if data:
             reply.chunk(data)
         reply.end()
@@ -177,20 +178,23 @@ def test_logs_as_json_are_a_line_each(sparki: Program, logged: StandIn) -> None:
 
 def test_following_logs_stand_behind_their_jobs(sparki: Program, logged: StandIn) -> None:
     assert sparki("logs", "r-1", "-f").stdout == "build  │ making\ntest-a │ testing\ntest-a │ more\n"
-    assert sparki("logs", "r-1", "test-a", "-f").stdout == "testing\nmore\n"
+    assert raw(sparki, "logs", "r-1", "test-a", "-f") == (0, TEXTS["j-2"])
+    assert logged.asked("GET", "/v1/jobs/j-2/log")[0].values("follow") == ["true"]
+    assert sparki("logs", "r-1", "test-a", "-f", "--step", "2").stdout == "more\n"
     assert logged.asked("GET", "/v1/runs/r-12345678/lines")[0].values("follow") == ["true"]
 
 
 @pytest.mark.parametrize(("name", "shown"), [("Run make", "making\n"), ("1", "making\n")])
 def test_the_log_of_a_step_alone(sparki: Program, logged: StandIn, name: str, shown: str) -> None:
-    assert sparki("logs", "r-1", "build", "--step", name).stdout == shown
+    assert raw(sparki, "logs", "r-1", "build", "--step", name) == (0, TEXTS["j-1"][:11])
     assert [json.loads(line)["text"] + "\n" for line in sparki("logs", "r-1", "build", "--step", name, "--json").stdout.splitlines()] == [
         shown
     ]
 
 
 def test_the_id_of_a_step_names_it_too(sparki: Program, logged: StandIn) -> None:
-    assert sparki("logs", "r-1", "test-a", "--step", "t").stdout == "testing\n"
+    assert raw(sparki, "logs", "r-1", "test-a", "--step", "t") == (0, TEXTS["j-2"][4:])
+    assert json.loads(sparki("logs", "r-1", "test-a", "--step", "t", "--json").stdout)["text"] == "testing"
 
 
 @pytest.mark.parametrize(

@@ -152,6 +152,16 @@ def test_log_bytes_go_on_at_the_byte_where_they_broke_off(engine: Engine, stand_
     assert len(stand_in.requests) == 3
 
 
+@pytest.mark.parametrize(
+    ("options", "query"),
+    [({}, "from=0"), ({"start": 3, "end": 9}, "from=3&to=9"), ({"follow": True}, "from=0&follow=true")],
+)
+def test_a_part_of_a_log_is_asked_for_by_its_bytes(engine: Engine, stand_in: StandIn, options: dict[str, Any], query: str) -> None:
+    stand_in.on("GET", "/v1/jobs/j-1/log", answers({}))
+    assert list(engine.log_bytes("j-1", **options)) == [b"{}"]
+    assert stand_in.requests[0].query == query
+
+
 def test_log_lines_come_once_though_the_stream_broke(engine: Engine, stand_in: StandIn) -> None:
     lengths = iter([2, 4, 5])
 
@@ -163,7 +173,8 @@ def test_log_lines_come_once_though_the_stream_broke(engine: Engine, stand_in: S
             reply.end()
 
     stand_in.on("GET", "/v1/runs/r-1/lines", handler)
-    assert list(engine.lines("r-1", "build", follow=True)) == [b'{"line": %d}' % number for number in range(5)]
+    told = [line for lines in engine.lines("r-1", "build", follow=True) for line in lines]
+    assert told == [b'{"line": %d}' % number for number in range(5)]
     assert stand_in.requests[0].target == "/v1/runs/r-1/lines?follow=true&job=build"
 
 
