@@ -95,7 +95,7 @@ def host_layer(run: RunSpec) -> dict[str, str]:
         "data": given.get("XDG_DATA_HOME") or f"{home}/.local/share",
     }
     named = {name.upper() for name in env}
-    for variable, place, must_exist in _CACHES:
+    for variable, place, must_exist in _CACHES if home else ():  # a client without a home has no caches to pass on
         path = place.format_map(folders)
         if variable.upper() not in named and (not must_exist or os.path.exists(path)):
             env[variable] = path

@@ -79,6 +79,10 @@ def test_what_is_not_there_is_not_named(tmp_path: Path) -> None:
     assert "RUSTUP_HOME" not in env
 
 
+def test_a_client_without_a_home_has_no_caches() -> None:
+    assert [value for value in host_layer(run(user_home="")).values() if value.startswith("/.")] == []
+
+
 def test_a_run_may_ask_for_the_users_own_home() -> None:
     of_user = run(home="user", user_home="/home/me", env={"PATH": "/bin", "XDG_CONFIG_HOME": "/x"})
     env = {**host_layer(of_user), **job_layer(of_user, "/w")}
