@@ -95,8 +95,8 @@ class Following:
         self.since = item["seq"]
         if item["kind"] == "run.finished":
             self.ended = True
-        elif item["kind"] == "job.queued":
-            self._at.pop(item["data"].get("uid", ""), None)  # a new attempt begins a new text
+        elif item["kind"] in ("job.queued", "job.finished"):
+            self._at.pop(item["data"].get("uid", ""), None)  # a new attempt begins a new text, after an end comes none
         return True
 
     def _is_new_text(self, log: dict[str, Any]) -> bool:

@@ -84,6 +84,9 @@ class Running:
             ) from error
         except NotADirectoryError as error:
             raise SparkiError(Problem(code="no_such_folder", message=f"{cwd} is not a folder")) from error
+        except (OSError, ValueError) as error:  # no right to enter, a name too long or with a NUL, no process left
+            reason = getattr(error, "strerror", None) or str(error)
+            raise SparkiError(Problem(code="no_such_folder", message=f"can't run git in {cwd}: {reason}")) from error
 
     def finish(self, stdin: bytes | None = None) -> Result:
         """Give it `stdin`, wait for its end, and return how it ended."""
