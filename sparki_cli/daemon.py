@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -37,7 +38,7 @@ def stop(output: Output, *, force: bool) -> int:
         process = os.pidfd_open(int(told["pid"]))  # taken while the daemon answers: the pid is its own
     except (ProcessLookupError, KeyError, ValueError):
         process = None
-    _ask_to_stop(engine, force=force)
+    _ask_to_stop(engine, process, force=force)
     if not _gone(engine, process):
         problem = Problem(code="daemon_stays", message=f"the daemon has not ended within {STOP_LIMIT_S:.0f} s", hint="sparki daemon logs")
         raise SparkiError(problem, exit_code=ExitCode.RED)
@@ -90,13 +91,18 @@ def logs(output: Output, *, follow: bool, count: int) -> int:
     return 0
 
 
-def _ask_to_stop(engine: Engine, *, force: bool) -> None:
+def _ask_to_stop(engine: Engine, process: int | None, *, force: bool) -> None:
+    """Ask the engine to end it all; where the engine can't, as with a damaged state file, ask the supervisor by a signal."""
     try:
         engine.stop_daemon(force=force)
     except SparkiError as error:
-        # it may be gone before its answer has come; only a refusal is an answer
-        if error.exit_code is not ExitCode.UNREACHABLE:
+        code = error.problems[0].code
+        if code == "daemon_not_running":  # it was gone before its answer had come
+            return
+        silent = error.exit_code is ExitCode.UNREACHABLE
+        if process is None or code == "runs_active" or (silent and not force):
             raise
+        signal.pidfd_send_signal(process, signal.SIGTERM)
 
 
 def _gone(engine: Engine, process: int | None) -> bool:

@@ -38,6 +38,8 @@ def execute(words: list[str]) -> int:
         return _dispatch(words)
     except BrokenPipeError:
         return _reader_went()
+    except KeyboardInterrupt:
+        return 130
     except Exception as error:
         return _tell(error, words)
 
@@ -48,6 +50,10 @@ def _dispatch(words: list[str]) -> int:
 
         os.write(1, f"sparki {VERSION}\n".encode())
         return 0
+    if words[:3] == ["completion", "words", "--"]:  # asked by a shell at a key press: the quickest way
+        from sparki_cli.completion import answer
+
+        return answer(words[3:])
     found = command_in(words)
     if found is not None:
         values = parse(*found)

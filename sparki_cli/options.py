@@ -145,6 +145,12 @@ COMMANDS = (
             Option("jsonl", ("--jsonl",), FLAG, "Read {expr, contexts} a line from standard input, answer a line each."),
         ),
     ),
+    Command(
+        "completion",
+        "sparki_cli.completion:completion",
+        "Print a script for a shell to complete words: bash, zsh or fish.",
+        arguments=(Argument("shell", "SHELL", "bash, zsh or fish.", required=True),),
+    ),
     Command("daemon start", "sparki_cli.daemon:start", "Start the daemon, unless it runs."),
     Command(
         "daemon stop",

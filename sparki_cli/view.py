@@ -45,8 +45,13 @@ class JobView:
         return self.status in ENDED
 
     def duration_ms(self, now_ms: int) -> int:
-        """How long it has run, or ran; 0 for a job that never began."""
-        return max(0, (self.finished_ms or now_ms) - self.started_ms) if self.started_ms else 0
+        """How long it has run, or ran; 0 for a job that never began.
+
+        Events bear the time at which they were kept, several at once: a short job's steps know better how long they took.
+        """
+        if not self.started_ms:
+            return 0
+        return max(0, (self.finished_ms or now_ms) - self.started_ms, sum(step.duration_ms for step in self.steps.values()))
 
     def running_step(self) -> StepView | None:
         for step in reversed(self.steps.values()):

@@ -106,6 +106,23 @@ def test_a_busy_daemon_refuses_to_stop_unless_forced(sparki: Program, stand_in: 
     assert sparki("daemon", "stop", "--force").returncode == 0
 
 
+@pytest.mark.parametrize(("status_code", "exit_code", "words"), [(500, 1, []), (503, 3, ["--force"])])
+def test_a_daemon_whose_engine_can_not_answer_is_stopped_by_a_signal(
+    sparki: Program, stand_in: StandIn, sleeper: subprocess.Popen[bytes], status_code: int, exit_code: int, words: list[str]
+) -> None:
+    stand_in.on("POST", "/v1/daemon/stop", lambda _, reply: reply.problem("state_corrupt", status_code, exit_code))
+    assert sparki("daemon", "stop", *words).returncode == 0
+    assert sleeper.wait(5) == -signal.SIGTERM
+
+
+def test_a_daemon_that_does_not_answer_is_stopped_with_force_only(
+    sparki: Program, stand_in: StandIn, sleeper: subprocess.Popen[bytes]
+) -> None:
+    stand_in.on("POST", "/v1/daemon/stop", lambda _, reply: reply.problem("daemon_unreachable", 503, 3))
+    assert sparki("daemon", "stop").returncode == 3
+    assert sleeper.poll() is None
+
+
 def test_stopping_what_does_not_run_is_done_at_once(sparki: Program) -> None:
     assert sparki("daemon", "stop").stdout == "the daemon is not running\n"
 
