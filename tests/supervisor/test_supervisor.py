@@ -91,7 +91,7 @@ class Hand:
         """A runner with its tree; its name and pid."""
         self.say("spawn")
         born = self.hear()
-        until(lambda: (self.home / f"{born['born']}.tree").exists() and len(process.descendants(born["pid"])) >= 3)
+        until(lambda: (self.home / f"{born['born']}.tree").exists() and len(tree_of(born["pid"])) == 3)
         return born["born"], born["pid"]
 
 
@@ -101,6 +101,11 @@ def until(what: Callable[[], Any]) -> Any:
         assert time.monotonic() < deadline
         time.sleep(0.005)
     return answer
+
+
+def tree_of(pid: int) -> list[int]:
+    """What a runner's job consists of: the shells that began it have ended."""
+    return [child for child in process.descendants(pid) if process.name_of(child) == "sleep" and not dead(child)]
 
 
 def dead(pid: int) -> bool:
@@ -151,7 +156,7 @@ def test_an_engine_that_dies_is_started_again_and_told_who_lives(hand):
 def test_a_dead_runner_is_told_once_nothing_of_its_tree_is_left(hand):
     hand.meet()
     name, pid = hand.spawn()
-    tree = process.descendants(pid)
+    tree = tree_of(pid)
     os.kill(pid, signal.SIGKILL)
 
     assert hand.hear() == {"died": name, "pid": pid, "status": 9}
@@ -165,7 +170,7 @@ def test_a_runners_death_leaves_the_others_and_their_trees_alone(hand):
     hand.hear()
 
     assert not dead(other)
-    assert len(process.descendants(other)) >= 3
+    assert len(tree_of(other)) == 3
 
 
 def test_a_runner_that_died_with_the_engine_is_not_among_the_living(hand):
@@ -196,7 +201,7 @@ def test_no_runners_name_is_used_twice(hand):
 def test_a_restart_keeps_pid_socket_and_runners(hand):
     hand.meet()
     name, pid = hand.spawn()
-    tree = process.descendants(pid)
+    tree = tree_of(pid)
     before = json.loads((hand.home / "daemon.json").read_text())
     hand.say("restart")
 
@@ -224,7 +229,7 @@ def test_a_runner_that_dies_while_the_program_changes_is_not_among_the_living(ha
 def test_stop_leaves_nothing(hand):
     hand.meet()
     _, pid = hand.spawn()
-    tree = process.descendants(pid)
+    tree = tree_of(pid)
     hand.say("stop")
 
     assert hand.process.wait(20) == 0
@@ -236,7 +241,7 @@ def test_stop_leaves_nothing(hand):
 def test_a_runner_hears_the_supervisors_death(hand):
     hand.meet()
     _, pid = hand.spawn()
-    tree = process.descendants(pid)
+    tree = tree_of(pid)
     hand.process.kill()
 
     until(lambda: dead(pid))
