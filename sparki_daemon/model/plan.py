@@ -20,7 +20,9 @@ class Template:
         return [self.text, self.line, self.column]
 
 
-Pairs = tuple[tuple[str, Template], ...]  # an ordered mapping of names to templates: env, with, outputs
+Pairs = tuple[tuple[str, Template], ...]
+"""An ordered mapping of names to templates: env, with, outputs. A name that is empty stands for all the pairs of the object that its
+template gives; a name with `${{ }}` is computed. `pipeline.pairs` turns them into texts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,8 +46,18 @@ class StepPlan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Unexpanded:
+    """What of a job is computed once its needs have ended, as its file has it."""
+
+    name: Template | None = None
+    runs_on: tuple[Template, ...] = ()
+    strategy: Any = None  # YAML with places, as `pipeline.yaml_node.to_json` writes it; None: the matrix is expanded already
+    only: tuple[tuple[str, str], ...] = ()  # of its legs those alone whose matrix has these values
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobPlan:
-    """One job, after its matrix was expanded."""
+    """One job, after its matrix was expanded; where its needs decide on the matrix, the one that stands for all its legs until then."""
 
     id: str  # unique in the plan; a matrix leg's id bears its combination
     base: str  # the key under `jobs:`; what `needs` names
@@ -64,7 +76,8 @@ class JobPlan:
     outputs: Pairs = ()
     steps: tuple[StepPlan, ...] = ()
     runs_on: tuple[str, ...] = ()
-    deferred: tuple[str, ...] = ()  # references that have no value before the needs have ended
+    deferred: tuple[str, ...] = ()  # references that have no value before the needs have ended; `pipeline.expand` makes it empty
+    unexpanded: Unexpanded | None = None  # what those references stand in
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +110,7 @@ def _to_json(value: Any) -> Any:
     return value
 
 
-_PARTS = {kind: (kind.__slots__, attrgetter(*kind.__slots__)) for kind in (Plan, JobPlan, StepPlan)}
+_PARTS = {kind: (kind.__slots__, attrgetter(*kind.__slots__)) for kind in (Plan, JobPlan, StepPlan, Unexpanded)}
 
 
 def _template(data: Any) -> Template | None:
@@ -128,6 +141,14 @@ def step_from_json(data: Mapping[str, Any]) -> StepPlan:
     )
 
 
+def _unexpanded(data: Any) -> Unexpanded | None:
+    if data is None:
+        return None
+    runs_on = tuple(Template(*template) for template in data["runs_on"])
+    only = tuple((name, value) for name, value in data["only"])
+    return Unexpanded(name=_template(data["name"]), runs_on=runs_on, strategy=data["strategy"], only=only)
+
+
 def job_from_json(data: Mapping[str, Any]) -> JobPlan:
     """Raises KeyError, TypeError for data that `Plan.to_json` didn't make."""
     return JobPlan(
@@ -149,6 +170,7 @@ def job_from_json(data: Mapping[str, Any]) -> JobPlan:
         steps=tuple(step_from_json(step) for step in data["steps"]),
         runs_on=tuple(data["runs_on"]),
         deferred=tuple(data["deferred"]),
+        unexpanded=_unexpanded(data.get("unexpanded")),  # a plan that an older program kept has none
     )
 
 

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 
 from sparki_daemon.model.plan import Pairs, StepPlan, Template
 from sparki_daemon.model.problem import Position, Problem
+from sparki_daemon.pipeline.actions import NATIVE, action_name, is_local
 from sparki_daemon.pipeline.expression.template import OPEN
+from sparki_daemon.pipeline.pairs import WHOLE, is_insert
 from sparki_daemon.pipeline.yaml_node import MappingNode, Node, ScalarNode, SequenceNode
 
-NATIVE_ACTIONS = ("actions/checkout", "actions/setup-python")
 _STEP_TEXTS = {"name": "name", "condition": "if", "run": "run", "shell": "shell", "working_directory": "working-directory"}
 _STEP_TEXTS |= {"continue_on_error": "continue-on-error", "timeout_minutes": "timeout-minutes"}
 
@@ -102,12 +103,10 @@ class Builder:
     def _pairs(self, mapping: MappingNode, key: str) -> Pairs:
         value = mapping.get(key)
         if isinstance(value, MappingNode):
-            return tuple((name.text, found) for name, item in value.pairs if (found := template_of(item)) is not None)
-        if isinstance(value, ScalarNode):
-            message = f"Sparki can't compute all of '{key}' at once"
-            hint = "write the keys out, each with an expression of its own"
-            self.problems.append(Problem(code="unsupported_expression", message=message, at=self._at(value), hint=hint))
-        return ()
+            pairs = ((name.text, template_of(item)) for name, item in value.pairs)
+            return tuple((WHOLE if is_insert(name) else name, found) for name, found in pairs if found is not None)
+        whole = template_of(value)
+        return ((WHOLE, whole),) if whole is not None and OPEN in whole.text else ()
 
     def _names(self, node: Node | None) -> Iterator[Name]:
         if isinstance(node, ScalarNode):
@@ -119,8 +118,10 @@ class Builder:
     def _defaults(self, mapping: MappingNode) -> tuple[Template | None, Template | None]:
         defaults = mapping.get("defaults")
         run = defaults.get("run") if isinstance(defaults, MappingNode) else None
-        if isinstance(run, ScalarNode) and isinstance(defaults, MappingNode):
-            self._pairs(defaults, "run")
+        if isinstance(run, ScalarNode) and OPEN in run.text:
+            message = "Sparki can't compute all of 'run' at once"
+            hint = "write the keys out, each with an expression of its own"
+            self.problems.append(Problem(code="unsupported_expression", message=message, at=self._at(run), hint=hint))
         if not isinstance(run, MappingNode):
             return None, None
         return template_of(run.get("shell")), template_of(run.get("working-directory"))
@@ -188,15 +189,15 @@ class Builder:
 
 def _action_problem(action: str, at: Position) -> Problem | None:
     """What is wrong with `uses`: no action's name at all, or one that Sparki has no replacement for."""
-    if OPEN in action or not action:
-        return None  # misshapen: the check has told of that
-    if not action.startswith(("./", ".\\", "$/", "docker://")):
-        name, _, ref = action.partition("@")
-        parts = [part for part in name.replace("\\", "/").split("/") if part]
-        if len(parts) < 2 or not ref or "@" in ref:
-            message = f"'{action}' names no action"
-            return Problem(code="bad_action", message=message, at=at, hint="write OWNER/REPOSITORY@REF, or ./FOLDER")
-        if "/".join(parts).lower() in NATIVE_ACTIONS:
-            return None
+    if OPEN in action or not action or is_local(action):
+        return None  # with an expression it is misshapen: the check has told of that
+    name = action_name(action)
+    if name in NATIVE:
+        return None
+    if not name and not action.startswith(("$/", "docker://")):
+        message = f"'{action}' names no action"
+        return Problem(code="bad_action", message=message, at=at, hint="write OWNER/REPOSITORY@REF, or ./FOLDER")
     message = f"Sparki can't run the action '{action}'"
-    return Problem(code="unsupported_action", message=message, at=at, hint=f"it runs {' and '.join(NATIVE_ACTIONS)}, and 'run' steps")
+    names = (known.removeprefix("actions/") for known in NATIVE if known.count("/") == 1)
+    hint = f"of actions/ it runs {', '.join(sorted(names))}; besides actions of this repository (./FOLDER), and 'run' steps"
+    return Problem(code="unsupported_action", message=message, at=at, hint=hint)

@@ -149,6 +149,7 @@ _STRATEGY = Record(
         "max-parallel": Key(Number(), "How many jobs of the matrix may run at once."),
     },
     place=NEEDS,
+    computed=True,
 )
 
 _RUNS_ON = OneOf(

@@ -10,7 +10,7 @@ from sparki_daemon.pipeline.document import Builder, Document
 from sparki_daemon.pipeline.expression.evaluate import Scope
 from sparki_daemon.pipeline.keys import WORKFLOW
 from sparki_daemon.pipeline.needs import graph_problems
-from sparki_daemon.pipeline.rules import name_warnings, rule_problems, unsupported_problems
+from sparki_daemon.pipeline.rules import name_warnings, rule_problems
 from sparki_daemon.pipeline.shape import Shape
 from sparki_daemon.pipeline.strategy import is_static, strategy_of
 from sparki_daemon.pipeline.yaml_node import MappingNode, ScalarNode, SourceText
@@ -51,9 +51,8 @@ def read(data: bytes, file: str) -> Document:
     def locate(scalar: ScalarNode, offset: int) -> Position:
         return Position(file, *source.place(scalar, offset))
 
-    unsupported = [*problems, *unsupported_problems(root, shape.expressions, locate)]
     warnings = name_warnings(document, root, shape.expressions, locate)
-    return replace(document, unsupported=tuple(_in_order(unsupported)), warnings=tuple(_in_order(warnings)))
+    return replace(document, unsupported=tuple(_in_order(problems)), warnings=tuple(_in_order(warnings)))
 
 
 def _strategy_problems(document: Document) -> Iterator[Problem]:

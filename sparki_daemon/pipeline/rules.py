@@ -9,7 +9,7 @@ from sparki_daemon.model.plan import StepPlan, Template
 from sparki_daemon.model.problem import Position, Problem
 from sparki_daemon.pipeline.document import Document, JobSource
 from sparki_daemon.pipeline.expression.references import references
-from sparki_daemon.pipeline.expression.syntax import Call, Node, walk
+from sparki_daemon.pipeline.expression.syntax import Node
 from sparki_daemon.pipeline.expression.template import OPEN
 from sparki_daemon.pipeline.spelling import did_you_mean
 from sparki_daemon.pipeline.yaml_node import MappingNode, ScalarNode, SequenceNode, scalars_of
@@ -80,36 +80,6 @@ def _filter_problems(document: Document) -> Iterator[Problem]:
                 message = f"'{trigger.event}' can't have both '{name}' and '{name}-ignore'"
                 hint = f"put the others in '{name}' with a '!' before them"
                 yield Problem(code="conflicting_filters", message=message, at=trigger.at, hint=hint)
-
-
-def unsupported_problems(root: MappingNode, expressions: Expressions, locate: Locate) -> Iterator[Problem]:
-    """What GitHub would compute and Sparki can't: secrets, hashFiles, matrices that wait for other jobs."""
-    for key, value in root.pairs:
-        for scalar in scalars_of(value) if key.text != "on" else ():
-            for node in expressions.get(id(scalar), ()):
-                yield from _unsupported_in(node, scalar, locate)
-    jobs = root.get("jobs")
-    for _, job in jobs.pairs if isinstance(jobs, MappingNode) else ():
-        strategy = job.get("strategy") if isinstance(job, MappingNode) else None
-        for scalar in scalars_of(strategy) if strategy is not None else ():
-            for use in (use for node in expressions.get(id(scalar), ()) for use in references(node)):
-                if use.path[0] == "needs":
-                    message = "Sparki can't make a matrix from the results of other jobs"
-                    hint = "write the values out"
-                    yield Problem(code="unsupported_expression", message=message, at=locate(scalar, use.offset), hint=hint)
-
-
-def _unsupported_in(node: Node, scalar: ScalarNode, locate: Locate) -> Iterator[Problem]:
-    for use in references(node):
-        if use.path[0] == "secrets":
-            message = "Sparki can't give a run secrets"
-            hint = f"'{use}' has no value on this machine: set a variable with 'env', or run the job on GitHub"
-            yield Problem(code="unsupported_expression", message=message, at=locate(scalar, use.offset), hint=hint)
-    for part in walk(node):
-        if isinstance(part, Call) and part.name.lower() == "hashfiles":
-            message = "Sparki can't compute 'hashFiles'"
-            hint = "compute it in a step, and pass it on as an output"
-            yield Problem(code="unsupported_expression", message=message, at=locate(scalar, part.offset), hint=hint)
 
 
 def name_warnings(document: Document, root: MappingNode, expressions: Expressions, locate: Locate) -> Iterator[Problem]:

@@ -75,10 +75,14 @@ class MapOf(Kind):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record(Kind):
-    """A mapping whose keys the language names. `lenient`: others are allowed, and mean nothing."""
+    """A mapping whose keys the language names. `lenient`: others are allowed, and mean nothing.
+
+    `computed`: keys may hold expressions, where the place lets them stand at all.
+    """
 
     keys: Mapping[str, Key]
     lenient: bool = False
+    computed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from sparki_daemon.model.problem import Position, Problem
 from sparki_daemon.pipeline.expression.syntax import Node as Expression
 from sparki_daemon.pipeline.expression.template import OPEN
+from sparki_daemon.pipeline.pairs import is_insert
 from sparki_daemon.pipeline.schema import Anything, Flag, Kind, ListOf, MapOf, Nothing, Number, OneOf, Place, Record, Text
 from sparki_daemon.pipeline.spelling import did_you_mean, listed
 from sparki_daemon.pipeline.static import check_expressions, condition_of, expressions_of, problem_at
@@ -103,14 +104,16 @@ class Shape:
                     self.problem("empty_value", f"a key under {label} must not be empty", key)
                 self.check(value, kind.value, f"{kind.each} '{key.text}'".lstrip(), place)
 
-    def _plain_key(self, key: ScalarNode, label: str, place: Place | None) -> bool:
-        """Whether a key is free of expressions; GitHub computes them where expressions may stand, Sparki doesn't."""
+    def _plain_key(self, key: ScalarNode, label: str, place: Place | None, *, computed: bool = True) -> bool:
+        """Whether a key is free of expressions. `computed`: Sparki computes them here, as GitHub does wherever they may stand."""
         if OPEN not in key.text:
             return True
         if place is None:
             self.problem("expression_not_allowed", f"a key under {label} can't hold an expression", key)
-        else:
+        elif not computed:
             self.problem("unsupported_expression", f"Sparki can't compute a key under {label}", key, "write the keys out")
+        elif not is_insert(key.text):
+            self._expressions(key, Text(), f"a key under {label}", place)
         return False
 
     def _record(self, node: MappingNode, records: Sequence[Record], label: str, place: Place | None) -> None:
@@ -118,8 +121,10 @@ class Shape:
         fitting = list(records)
         computed = False
         for key, value in node.pairs:
-            if not self._plain_key(key, label, place):
+            if not self._plain_key(key, label, place, computed=records[0].computed):
                 computed = True
+                if records[0].computed:
+                    self.check(value, Anything(), label, place)
                 continue
             having = [record for record in fitting if key.text in record.keys]
             if not having:

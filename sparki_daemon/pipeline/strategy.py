@@ -9,9 +9,10 @@ from sparki_daemon.model.problem import Position, Problem, SparkiError
 from sparki_daemon.pipeline.expression.error import ExpressionError
 from sparki_daemon.pipeline.expression.evaluate import Scope
 from sparki_daemon.pipeline.expression.template import OPEN, evaluate_template
-from sparki_daemon.pipeline.expression.values import Value, kind_of
+from sparki_daemon.pipeline.expression.values import Value, kind_of, lookup, to_string
 from sparki_daemon.pipeline.matrix import Leg, Matrix, expand
-from sparki_daemon.pipeline.yaml_node import MappingNode, Node, SequenceNode, scalars_of
+from sparki_daemon.pipeline.pairs import is_insert
+from sparki_daemon.pipeline.yaml_node import MappingNode, Node, ScalarNode, SequenceNode, scalars_of
 
 _ALONE = Leg({}, ())
 _Path = tuple[str | int, ...]
@@ -50,7 +51,7 @@ def strategy_of(node: Node | None, file: str, scope: Scope, *, with_matrix: bool
 
 def is_static(node: Node | None) -> bool:
     """Whether a strategy holds no expression, and so can be judged when its file is read."""
-    return node is not None and not any(isinstance(item.value, str) and OPEN in item.value for item in scalars_of(node))
+    return node is not None and not any(isinstance(item.value, str) and OPEN in item.value for item in scalars_of(node, keys=True))
 
 
 def _matrix(value: Value, computed: _Computed) -> Matrix:
@@ -88,16 +89,36 @@ class _Computed:
         if isinstance(node, SequenceNode):
             return [self.value(item, (*path, index)) for index, item in enumerate(node.items)]
         if isinstance(node, MappingNode):
-            found = {}
-            for key, item in node.pairs:
+            return self._mapping(node, path)
+        return self._scalar(node)
+
+    def _mapping(self, node: MappingNode, path: _Path) -> dict[str, Value]:
+        found: dict[str, Value] = {}
+        for key, item in node.pairs:
+            at = Position(self.file, key.line, key.column)
+            if is_insert(key.text):
+                inserted = self.value(item, (*path, key.text))
+                if not isinstance(inserted, Mapping):
+                    inserted = self.refuse((*path, key.text), "what is inserted", "a mapping", inserted)
+                pairs = [(str(name), value) for name, value in inserted.items()]
+            else:
+                name = to_string(self._scalar(key)) if OPEN in key.text else key.text
                 if len(path) > 2:  # within a filter a problem points at the key
-                    self.places[*path, key.text] = Position(self.file, key.line, key.column)
-                found[key.text] = self.value(item, (*path, key.text))
-            return found
+                    self.places[*path, name] = at
+                pairs = [(name, self.value(item, (*path, name)))]
+            for name, value in pairs:
+                if lookup(found, name):
+                    message = f"'{name}' is already defined"
+                    raise SparkiError(Problem(code="duplicate_key", message=message, at=at))
+                found[name] = value
+        return found
+
+    def _scalar(self, node: ScalarNode) -> Value:
         try:
             return evaluate_template(node.value, self.scope) if isinstance(node.value, str) else node.value
         except ExpressionError as error:
             message = f"the expression can't be computed: {error.message}"
+            at = Position(self.file, node.line, node.column)
             raise SparkiError(Problem(code="expression_failed", message=message, at=at, hint=error.hint)) from None
 
     def place(self, path: _Path) -> Position:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
+
+from sparki_daemon.pipeline.expression.values import to_string
 
 Literal = None | bool | int | float | str
 
@@ -46,16 +49,43 @@ class MappingNode:
 Node = ScalarNode | SequenceNode | MappingNode
 
 
-def scalars_of(node: Node) -> Iterator[ScalarNode]:
-    """Every scalar value under `node` in file order, itself included; keys are none."""
+def scalars_of(node: Node, *, keys: bool = False) -> Iterator[ScalarNode]:
+    """Every scalar value under `node` in file order, itself included; with `keys`, what they stand for too."""
     if isinstance(node, ScalarNode):
         yield node
     elif isinstance(node, SequenceNode):
         for item in node.items:
-            yield from scalars_of(item)
+            yield from scalars_of(item, keys=keys)
     else:
-        for _, value in node.pairs:
-            yield from scalars_of(value)
+        for key, value in node.pairs:
+            if keys:
+                yield key
+            yield from scalars_of(value, keys=keys)
+
+
+def to_json(node: Node) -> dict[str, Any]:
+    """A tree as JSON-able data, to be computed later; `from_json` reads it back. Infinity and NaN are as Python's json writes them."""
+    place = [node.line, node.column]
+    if isinstance(node, ScalarNode):
+        return {"at": place, "value": node.value}
+    if isinstance(node, SequenceNode):
+        return {"at": place, "items": [to_json(item) for item in node.items]}
+    return {"at": place, "pairs": [[to_json(key), to_json(value)] for key, value in node.pairs]}
+
+
+def from_json(data: Mapping[str, Any]) -> Node:
+    """The tree that `to_json` wrote. Its scalars no longer know where in the text they end. Raises KeyError, TypeError for other data."""
+    line, column = data["at"]
+    if "items" in data:
+        return SequenceNode(line, column, [from_json(item) for item in data["items"]])
+    if "pairs" in data:
+        return MappingNode(line, column, [(_scalar(key), from_json(value)) for key, value in data["pairs"]])
+    return _scalar(data)
+
+
+def _scalar(data: Mapping[str, Any]) -> ScalarNode:
+    value, (line, column) = data["value"], data["at"]
+    return ScalarNode(value, value if isinstance(value, str) else to_string(value), line, column, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
