@@ -76,6 +76,7 @@ class Scheduler:
     async def forget(self, runner: str) -> None:
         await asyncio.to_thread(self._specs.forget_runner, runner)
         await self._store.write(lambda tx: cursors.delete(tx, runner))
+        self._specs.sweep_runner(runner)
 
     async def _turn(self, arrived: list[Arrived], gone: list[Gone], attached: list[Attached], idle: list[str], tx: Tx) -> Turn:
         turn = Turn()
@@ -218,6 +219,7 @@ class Scheduler:
         if offers := live.offers():
             await self._queue.put(tx, BUILDS, [job.uid for job in offers])
         if live.unfinished == 0:
+            self._specs.keep_logs(live.run)
             await runs.move(tx, live.run, verdict((job.state, job.tolerated) for job in live.jobs.values()))
             self._live.pop(live.run, None)
 

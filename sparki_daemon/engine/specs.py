@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Container
@@ -52,9 +53,21 @@ class Specs:
         """What lies in the folders where jobs work."""
         return Leftovers(self._home, self._fast)
 
+    def keep_logs(self, run: str) -> None:
+        """Bring the names of the run's logs to the disk, before its end is told. Their bytes were brought there at each job's end."""
+        logs = os.path.join(self._home, "logs")
+        with contextlib.suppress(OSError):  # a run without a log; or a disk that fails: then the commit that follows says so
+            files.sync_folder(os.path.join(logs, run))
+            files.sync_folder(logs)
+
     def forget(self, run: str) -> None:
         """The run has ended: its shared file goes with its folder."""
         self._written = {path for path in self._written if f"/{run}/" not in path and f"/{run}." not in path}
+
+    def sweep_runner(self, runner: str) -> None:
+        """Remove the folders that a dead runner kept to use again, and those of the jobs that it did not end."""
+        for folder in (os.path.join(self._home, "work"), self._fast):
+            files.remove_tree(os.path.join(folder, f"{SPARE}{runner}"))
 
     def job(self, live: Live, job: LiveJob, needs: dict[str, Any]) -> JobSpec:
         """One attempt at a job as its runner gets it; the run's shared file is there before this returns."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 
 from sparki_daemon.model.spec import RunSpec
@@ -23,6 +24,7 @@ _LET_IN = frozenset({
 _LET_IN_FAMILIES = ("LC_", "PIP_", "UV_", "NPM_CONFIG_", "NIX_")
 _SECRET = ("TOKEN", "PASSWORD", "PASSWD", "SECRET", "CREDENTIAL", "PRIVATE", "_KEY", "_AUTH")
 _NO_SECRET = frozenset({"GOPRIVATE"})
+_CREDENTIALS = re.compile(r"://[^/@\s]+@")  # user or user:password of an address: it would be kept with the run
 
 # A tool's cache and the home that it would look in: variable, where it lies in the user's home, whether it must be there already.
 _CACHES = (
@@ -66,7 +68,8 @@ def choose(client_env: Mapping[str, str]) -> dict[str, str]:
     chosen = {}
     for name, value in client_env.items():
         upper = name.upper()
-        if (upper in _LET_IN or upper.startswith(_LET_IN_FAMILIES)) and (upper in _NO_SECRET or not any(word in upper for word in _SECRET)):
+        secret = _CREDENTIALS.search(value) or (upper not in _NO_SECRET and any(word in upper for word in _SECRET))
+        if (upper in _LET_IN or upper.startswith(_LET_IN_FAMILIES)) and not secret:
             chosen[name] = value
     if (venv := client_env.get("VIRTUAL_ENV")) and "PATH" in chosen:
         chosen["PATH"] = os.pathsep.join(folder for folder in chosen["PATH"].split(os.pathsep) if folder != os.path.join(venv, "bin"))
