@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -15,8 +16,8 @@ from sparki_daemon.engine.specs import Specs
 from sparki_daemon.model.plan import JobPlan, Plan, StepPlan, Template
 from sparki_daemon.model.problem import SparkiError
 from sparki_daemon.queue.embedded import EmbeddedQueue
-from sparki_daemon.store import journal, runs
 from sparki_daemon.store import jobs as job_rows
+from sparki_daemon.store import journal, runs
 from sparki_daemon.store.sqlite import SqliteStore
 
 RUN = "r-0a"
@@ -192,7 +193,7 @@ async def test_a_dead_runners_started_job_is_lost_and_says_why(bench):
     await bench.begin(job("one"), job("two", "one"))
     await bench.turn(idle=("w1",))
     await bench.turn(bench.says("one", "job.started", "step.started"))
-    await bench.turn(gone=[Gone("w1", "its runner was killed by signal 9")])
+    await bench.turn(gone=(Gone("w1", "its runner was killed by signal 9"),))
 
     rows = await bench.store.read(lambda tx: job_rows.of_run(tx, RUN))
     assert (rows[0].state, rows[0].reason) == ("lost", "its runner was killed by signal 9")
@@ -203,7 +204,7 @@ async def test_a_dead_runners_started_job_is_lost_and_says_why(bench):
 async def test_a_dead_runners_job_that_never_began_goes_to_another_with_the_next_epoch(bench):
     await bench.begin(job("one"))
     await bench.turn(idle=("w1",))
-    turn = await bench.turn(gone=[Gone("w1", "gone")], idle=("w2",))
+    turn = await bench.turn(gone=(Gone("w1", "gone"),), idle=("w2",))
 
     assert [(runner, spec["epoch"]) for runner, spec in turn.assign] == [("w2", 2)]
 
@@ -212,7 +213,7 @@ async def test_news_of_an_old_epoch_are_fenced(bench):
     await bench.begin(job("one"))
     await bench.turn(idle=("w1",))
     late = bench.says("one", "job.started", "job.finished", result="failure")
-    await bench.turn(gone=[Gone("w1", "gone")], idle=("w2",))
+    await bench.turn(gone=(Gone("w1", "gone"),), idle=("w2",))
     await bench.turn(late)
 
     assert await bench.states() == {"one": "assigned"}
@@ -222,7 +223,7 @@ async def test_news_of_an_old_epoch_are_fenced(bench):
 async def test_a_runner_met_again_without_the_job_returns_what_it_never_began(bench):
     await bench.begin(job("one"))
     await bench.turn(idle=("w1",))
-    turn = await bench.turn(met=[Attached("w1", None, 0)], idle=("w1",))
+    turn = await bench.turn(met=(Attached("w1", None, 0),), idle=("w1",))
 
     assert [(runner, spec["epoch"]) for runner, spec in turn.assign] == [("w1", 2)]
 
@@ -232,7 +233,7 @@ async def test_a_runner_met_again_with_its_job_keeps_it(bench):
     await bench.turn(idle=("w1",))
     await bench.turn(bench.says("one", "job.started"))
     _, epoch, uid = bench.held["one"]
-    await bench.turn(met=[Attached("w1", uid, epoch)])
+    await bench.turn(met=(Attached("w1", uid, epoch),))
 
     assert await bench.states() == {"one": "running"}
 
@@ -341,7 +342,7 @@ async def test_a_turn_that_was_undone_leaves_nothing_remembered(bench):
 
 async def test_a_long_chain_is_walked_to_its_end(bench):
     names = [f"j{n}" for n in range(1500)]
-    await bench.begin(job(names[0], condition="false"), *(job(name, before) for before, name in zip(names, names[1:], strict=False)))
+    await bench.begin(job(names[0], condition="false"), *(job(name, before) for before, name in pairwise(names)))
 
     assert await bench.status() == "success"
     assert set((await bench.states()).values()) == {"skipped"}
