@@ -37,6 +37,8 @@ class Folders:
 
     def put_away(self, work: str, temp: str) -> bool:
         """Keep what is as it was made for the next job, and remove the temp folder in any case; True: the work folder is gone too."""
+        with contextlib.suppress(OSError):  # the one file that each job gets anew
+            os.unlink(f"{temp}/npmrc")
         if not self._keep(temp, os.path.dirname(temp), 0o700, ENV_FILES, _is_empty_file):
             remove_tree(temp)
         return self._keep(work, _beside_run(work), 0o755, IN_WORK, _is_empty_folder)

@@ -61,7 +61,6 @@ class LogWriter:
         self._noted = (-1, 0, 0)  # offset, newlines before it and time of the last record
         self._pending = bytearray()  # records that the index does not have yet
         self._index_size = 0
-        self._named = False  # whether the folder's entry for a new log was made durable
         self.size = self._synced = 0
         with suppress(OSError):  # no log yet; where it is worse than that, the first write says so
             self.size = os.stat(self.path).st_size
@@ -89,19 +88,15 @@ class LogWriter:
         return start
 
     def sync(self) -> None:
-        """Make every byte so far survive a power cut: once, at the job's end. Raises OSError where the disk cannot promise it."""
+        """Make every byte so far survive a power cut: once, at the job's end. Raises OSError where the disk cannot promise it.
+
+        The log's name in its folder is brought to the disk once a run, with those of its other jobs.
+        """
         if self._synced == self.size:
             return
         if self._fd < 0:
             self._open()
         os.fdatasync(self._fd)
-        if not self._named:
-            folder = os.open(os.path.dirname(self.path) or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
-            self._named = True
         self._synced = self.size
 
     def close(self) -> None:
