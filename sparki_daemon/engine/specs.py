@@ -11,7 +11,7 @@ from typing import Any
 from sparki_daemon.engine.live import Live, LiveJob
 from sparki_daemon.model.spec import JobSpec
 from sparki_daemon.system import files
-from sparki_daemon.system.nonce import home_digest
+from sparki_daemon.system.nonce import memory_folder
 
 SPARE = ".spare-"  # before the name of the runner that keeps such a folder for its next job
 
@@ -126,10 +126,8 @@ def _names(folder: str) -> list[str]:
 
 def fast_folder(home: str) -> str:
     """A 0700 folder in memory for the jobs of the state folder `home`, or one in it where there is no such file system."""
-    if os.path.isdir("/dev/shm") and os.access("/dev/shm", os.W_OK):
-        path = f"/dev/shm/sparki-{os.getuid()}-{home_digest(home)}"
-    else:
-        path = os.path.join(home, "temp")
+    in_memory = os.path.isdir("/dev/shm") and os.access("/dev/shm", os.W_OK)
+    path = memory_folder(home) if in_memory else os.path.join(home, "temp")
     os.makedirs(path, mode=0o700, exist_ok=True)
     found = os.stat(path, follow_symlinks=False)
     if found.st_uid != os.getuid() or found.st_mode & 0o077:

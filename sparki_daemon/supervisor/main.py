@@ -21,7 +21,7 @@ from typing import Any, NoReturn
 from sparki_daemon.supervisor.backoff import HEALTHY_S, delay_s
 from sparki_daemon.supervisor.control import CONTROL_FD, LISTEN_FD, Lines, pack
 from sparki_daemon.supervisor.strays import end_strays
-from sparki_daemon.system import files, process
+from sparki_daemon.system import files, nonce, process
 
 STOP_LIMIT_S = 10.0
 LEAVE_LIMIT_S = 0.5  # for a runner that has nothing to do to go by itself
@@ -87,6 +87,8 @@ class Supervisor:
         for path in (self.socket_path, os.path.join(self.home, "daemon.json")):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(path)
+        with contextlib.suppress(OSError):  # none is there, or a job left something that the next engine sweeps
+            os.rmdir(nonce.memory_folder(self.home))
 
     def _listen_to_signals(self) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):

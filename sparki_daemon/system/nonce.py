@@ -13,6 +13,11 @@ def home_digest(home: str) -> str:
     return hashlib.blake2b(os.path.realpath(home).encode(errors="surrogateescape"), digest_size=6).hexdigest()
 
 
+def memory_folder(home: str) -> str:
+    """Where the small files of the jobs of the state folder `home` lie in memory, on a system that has such a file system."""
+    return f"/dev/shm/sparki-{os.getuid()}-{home_digest(home)}"
+
+
 def nonce(home: str, runner: str, job: str, epoch: int) -> str:
     """The value of SPARKI_JOB for one attempt at a job by one runner."""
     return f"{home_digest(home)}.{runner}.{job}.{epoch}"

@@ -206,7 +206,10 @@ class Bench:
         self.check_journal(run, shown)
         self.check_logs(shown)
         self.until(lambda: not self.strays(bare=bare), "the end of what steps had left", limit_s=8)  # I5
-        self.until(lambda: not self.left_folders(), "the end of the run's folders", limit_s=8)
+        try:
+            self.until(lambda: not self.left_folders(), "the end of the run's folders", limit_s=8)
+        except Gone as error:
+            raise Gone(f"{self.left_folders()} beside {self.runners()}: {error}") from None
         self.check_secret()
         return shown
 

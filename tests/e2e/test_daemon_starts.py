@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from death_bench import Bench, supervisors
 
-from sparki_daemon.system import process
+from sparki_daemon.system import nonce, process
 
 
 @pytest.fixture
@@ -133,6 +133,7 @@ def test_a_stopped_daemon_leaves_no_process_and_no_folder_of_a_job(bench: Bench)
     assert not bench.runners()
     assert not bench.left_folders()
     assert not bench.strays()
+    assert not Path(nonce.memory_folder(str(bench.home))).exists()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")

@@ -132,7 +132,7 @@ def hand(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Hand]:
     running = subprocess.Popen([sys.executable, "-c", PROGRAM, str(tmp_path), str(tmp_path / "d.sock")], env=env, cwd=shadow.parent)
     made = Hand(tmp_path, running, server)
     yield made
-    known = [running.pid, *process.descendants(running.pid)]
+    known = [running.pid, *([made.engine] if made.engine else []), *process.descendants(running.pid)]
     if made.control:
         made.control.close()
     server.close()
