@@ -136,9 +136,10 @@ class Job:
         github = {**run.github, "job": self.plan.base, "workspace": self.workspace}
         runner = runner_context(host.name, self.work, self.temp)
         self.scope.open(run, self.plan, spec, github, runner)
+        self.base_env = {"CI": "true", **run.host_env, **job_layer(run.spec, self.work)}
+        self.scope.workspace, self.scope.home = self.workspace, self.base_env.get("HOME", "")
         self.env = self.scope.pairs(run.env, "env")
         self.env |= self.scope.pairs(self.plan.env, "env")
-        self.base_env = {"CI": "true", **run.host_env, **job_layer(run.spec, self.work)}
         self.fixed_env = {
             **run.github_env,
             "GITHUB_JOB": self.plan.base,

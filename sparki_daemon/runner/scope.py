@@ -11,6 +11,7 @@ from sparki_daemon.pipeline.expression.error import ExpressionError
 from sparki_daemon.pipeline.expression.evaluate import Scope, evaluate
 from sparki_daemon.pipeline.expression.template import condition, evaluate_template
 from sparki_daemon.pipeline.expression.values import Value, is_truthy, to_number, to_string
+from sparki_daemon.pipeline.pairs import texts
 from sparki_daemon.runner.run_file import RunFile
 
 SUCCESS, FAILURE, CANCELLED, SKIPPED, LOST = "success", "failure", "cancelled", "skipped", "lost"
@@ -25,6 +26,8 @@ class JobScope:
 
     def __init__(self) -> None:
         self.file = ""
+        self.workspace = ""
+        self.home = ""  # what `~` is in patterns
         self.contexts: dict[str, Value] = {}
         self.env: dict[str, str] = {}
         self.steps: dict[str, Value] = {}
@@ -36,6 +39,7 @@ class JobScope:
                 "failure": lambda: self.status == FAILURE,
                 "cancelled": lambda: self.status == CANCELLED,
                 "always": lambda: True,
+                "hashFiles": self._hash_files,
             },
         )
 
@@ -85,8 +89,13 @@ class JobScope:
         return to_string(self.value(template, what)) if "${{" in template.text else template.text
 
     def pairs(self, pairs: Pairs, what: str) -> dict[str, str]:
-        """Each pair's text. Raises BadValue."""
-        return {name: self.text(template, f"{what}.{name}") for name, template in pairs}
+        """Each pair's text, of those too whose names or whole are computed. Raises BadValue."""
+        if all(name and "${{" not in name for name, _ in pairs):
+            return {name: self.text(template, f"{what}.{name}") for name, template in pairs}
+        try:
+            return dict(texts(pairs, lambda template, name: self.value(template, f"{what}.{name}" if name else what)))
+        except ExpressionError as error:
+            raise BadValue(f"{self._place(pairs[0][1])}: '{what}' can't be evaluated: {error.message}") from None
 
     def truth(self, template: Template, what: str) -> bool:
         """Whether a template's value counts as true; the text `false` does not. Raises BadValue."""
@@ -113,6 +122,11 @@ class JobScope:
         """What later steps see of one that has ended; one without an id is seen by none."""
         if step:
             self.steps[step] = {"outputs": dict(outputs), "outcome": outcome, "conclusion": conclusion}
+
+    def _hash_files(self, *arguments: Value) -> Value:
+        from sparki_daemon.runner.hash_files import hash_files  # noqa: PLC0415  # few jobs need it
+
+        return hash_files(self.workspace, self.home, *arguments)
 
     def _place(self, template: Template) -> str:
         return f"{self.file}:{template.line}:{template.column}" if template.line else self.file

@@ -120,6 +120,10 @@ def test_added_folders_come_first_the_newest_foremost(path: str | None, expected
 
 
 def test_an_address_with_credentials_in_it_is_not_let_in():
-    given = {"PIP_INDEX_URL": "https://me:word@example.com/simple", "HTTPS_PROXY": "http://me@example.com:8080", "UV_INDEX": "https://example.com/@x"}
+    given = {
+        "PIP_INDEX_URL": "https://me:word@example.com/simple",
+        "HTTPS_PROXY": "http://me@example.com:8080",
+        "UV_INDEX": "https://example.com/@x",
+    }
 
     assert choose(given) == {"UV_INDEX": "https://example.com/@x"}
