@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from sparki_daemon.builder.pool import Pool
@@ -21,7 +23,8 @@ from sparki_daemon.store import jobs, journal, runs, steps
 from sparki_daemon.store.protocol import Store, Tx
 from sparki_daemon.system import clock, files, process
 
-ENDS = frozenset({"job.finished"})
+SWEEPS, SWEEP_PAUSE_S = 20, 0.25  # tries to remove a folder, and the seconds between them
+log = logging.getLogger("sparki.engine")
 
 
 class Engine:
@@ -42,6 +45,7 @@ class Engine:
         self._since = clock.rfc3339(clock.now_ms())
         self._stopping = ""
         self._sweeps: set[asyncio.Task[None]] = set()
+        self._sweeping = asyncio.Lock()
         store.on_commit(self._committed)
         self._later(self._sweep_leftovers())
 
@@ -69,7 +73,7 @@ class Engine:
             return
         self._specs.forget(run)
         for attempt in range(1, row.attempt + row.state.terminal):  # a retry may have begun meanwhile
-            await asyncio.to_thread(files.remove_tree, self._specs.run_folder(run, attempt))
+            await self._insist(partial(files.remove_tree, self._specs.run_folder(run, attempt)))
 
     async def _sweep_leftovers(self) -> None:
         """Remove what killed processes left of jobs: the run's end, and a runner's own, never came to it."""
@@ -78,7 +82,18 @@ class Engine:
         async def in_use(tx: Tx) -> tuple[set[str], set[str]]:
             return {run.id for run in await runs.active(tx)}, {f"{job.uid}.{job.epoch}" for job in await jobs.unfinished(tx)}
 
-        await asyncio.to_thread(left.remove, *await self._store.read(in_use))
+        await self._insist(partial(left.remove, *await self._store.read(in_use)))
+
+    async def _insist(self, remove: Callable[[], list[str]]) -> None:
+        """Remove, one at a time: two that empty one folder miss entries. Again where something is left: a dying process may still write."""
+        left: list[str] = []
+        for _ in range(SWEEPS):
+            async with self._sweeping:
+                left = await asyncio.to_thread(remove)
+            if not left:
+                return
+            await asyncio.sleep(SWEEP_PAUSE_S)
+        log.warning("could not be removed: %s", "; ".join(left[:5]))
 
     # -- runs ----------------------------------------------------------------------------------------------------------
 

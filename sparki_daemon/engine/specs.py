@@ -107,14 +107,19 @@ class Leftovers:
         self._fast = fast
         self._of_runs, self._of_jobs = _names(self._work), _names(fast)
 
-    def remove(self, runs: Container[str], attempts: Container[str]) -> None:
-        """Remove what is neither of the active `runs`, nor of `attempts` at jobs (uid, a dot, epoch), nor a living runner's spare."""
+    def remove(self, runs: Container[str], attempts: Container[str]) -> list[str]:
+        """Remove what is neither of the active `runs`, nor of `attempts` at jobs (uid, a dot, epoch), nor a living runner's spare.
+
+        Gives what could not be removed, as messages.
+        """
+        left = []
         for name in self._of_runs:
             if not (self._is_spare(name) or name.partition(".")[0] in runs):
-                files.remove_tree(os.path.join(self._work, name))
+                left += files.remove_tree(os.path.join(self._work, name))
         for name in self._of_jobs:
             if not (self._is_spare(name) or name in attempts):
-                files.remove_tree(os.path.join(self._fast, name))
+                left += files.remove_tree(os.path.join(self._fast, name))
+        return left
 
     def _is_spare(self, name: str) -> bool:
         return name.startswith(SPARE) and files.is_locked(os.path.join(self._runners, f"{name.removeprefix(SPARE)}.lock"))
