@@ -94,10 +94,26 @@ class RunView:
         kind, data = event["kind"], event["data"]
         if kind.startswith("run."):
             self._apply_to_run(kind, data, milliseconds(event["time"]))
+        elif kind == "job.expanded":
+            self._expand(data)
         elif kind.startswith("job."):
             self._apply_to_job(kind, data, milliseconds(event["time"]))
         elif kind.startswith("step."):
             self._apply_to_step(kind, data, milliseconds(event["time"]))
+
+    def _expand(self, data: dict[str, Any]) -> None:
+        """Put a job's legs in its place: its matrix is known now."""
+        legs = {leg["job"]: JobView(leg["job"], leg["name"], leg["uid"]) for leg in data["legs"]}
+        if data["job"] not in self.jobs:
+            self.jobs |= {key: leg for key, leg in legs.items() if key not in self.jobs}
+            return
+        placed: dict[str, JobView] = {}
+        for key, job in self.jobs.items():
+            if key == data["job"]:
+                placed |= legs
+            elif key not in legs:
+                placed[key] = job
+        self.jobs = placed
 
     def job(self, key: str, data: dict[str, Any]) -> JobView:
         job = self.jobs.get(key)

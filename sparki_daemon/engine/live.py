@@ -51,6 +51,7 @@ class Live:
         cancelling: bool = False,
         started: bool = False,
         limit: int | None = None,
+        expansions: int = 0,
         offered: Iterable[str] = (),
     ) -> None:
         self.run = run
@@ -61,6 +62,7 @@ class Live:
         self.cancelling = cancelling
         self.started = started
         self.limit = limit
+        self.expansions = expansions  # how often a job was put in the place of its legs: each makes another shared file
         self.jobs = {job.plan.id: job for job in jobs}
         self.by_uid = {job.uid: job for job in self.jobs.values()}
         self.legs: dict[str, list[LiveJob]] = {}
@@ -130,6 +132,18 @@ class Live:
             if self._unmet[dependent] == 0:
                 ready += [leg for leg in self.legs[dependent] if leg.state is JobState.QUEUED]
         return ready
+
+    def expand(self, job: LiveJob, legs: list[LiveJob], plan: Plan) -> None:
+        """Put the legs of a job that waited for its matrix in its place; `plan` has them."""
+        self.plan, self._graph = plan, None
+        self.expansions += 1
+        base = job.plan.base
+        self.legs[base] = legs
+        jobs = [found for one in self.jobs.values() for found in (legs if one is job else (one,))]
+        self.jobs = {leg.plan.id: leg for leg in jobs}
+        self.by_uid = {leg.uid: leg for leg in jobs}
+        self._left[base] = len(legs)
+        self.unfinished += len(legs) - 1
 
     def hold(self, job: LiveJob) -> None:
         """`job` may run: it goes as soon as the limits let it."""

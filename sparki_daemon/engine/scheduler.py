@@ -18,6 +18,7 @@ from sparki_daemon.model.job import IllegalMove, JobEvent, JobState
 from sparki_daemon.model.plan import JobPlan, Plan, plan_from_json
 from sparki_daemon.model.problem import ExitCode, Problem, SparkiError
 from sparki_daemon.model.run import RunEvent, RunState, verdict
+from sparki_daemon.pipeline.expand import with_legs
 from sparki_daemon.pipeline.hosts import skip_reason
 from sparki_daemon.pipeline.needs import needs_context
 from sparki_daemon.queue.protocol import BUILDS, Queue
@@ -207,6 +208,9 @@ class Scheduler:
                 continue
             try:
                 goes = terms.goes(live, job)
+                if goes and job.plan.deferred:
+                    waiting[:0] = await self._expand(tx, live, job)
+                    continue
             except SparkiError as error:
                 row = await jobs.move(tx, job.uid, JobEvent.FAILED, reason="; ".join(_line(problem) for problem in error.problems))
                 waiting += live.ended(job, row)
@@ -223,6 +227,18 @@ class Scheduler:
             await runs.move(tx, live.run, verdict((job.state, job.tolerated) for job in live.jobs.values()))
             self._live.pop(live.run, None)
 
+    async def _expand(self, tx: Tx, live: Live, job: LiveJob) -> list[LiveJob]:
+        """Put a job's legs in its place, now that its matrix, name and labels can be computed. Raises SparkiError where they can't."""
+        plans = terms.legs(live, job)
+        plan = with_legs(live.plan, job.plan.id, plans)
+        news = [jobs.NewJob(f"{job.uid}.{index}", leg.id, leg.base, leg.name) for index, leg in enumerate(plans)]
+        by_uid = {new.uid: leg for new, leg in zip(news, plans, strict=True)}
+        rows = await jobs.expand(tx, job.row, news)
+        await runs.replace_plan(tx, live.run, plan.to_json())
+        legs = [LiveJob(row, by_uid[row.uid]) for row in rows]
+        live.expand(job, legs, plan)
+        return legs
+
     async def _assign(self, tx: Tx, turn: Turn, free: list[str]) -> None:
         while free:
             taken = await self._queue.take(tx, BUILDS, len(free))
@@ -237,7 +253,7 @@ class Scheduler:
     async def _give(self, tx: Tx, turn: Turn, live: Live, job: LiveJob, free: list[str]) -> None:
         runner = free.pop(0)
         log = self._specs.log_path(live.run, job.plan.id, job.row.attempt)
-        job.row = await jobs.move(tx, job.uid, JobEvent.ASSIGNED, runner=runner, log=log, name=terms.name(live, job))
+        job.row = await jobs.move(tx, job.uid, JobEvent.ASSIGNED, runner=runner, log=log)
         turn.assign.append((runner, self._specs.job(live, job, needs_context(job.plan, live.results))))
 
     # -- deaths and meetings -------------------------------------------------------------------------------------------
@@ -382,6 +398,7 @@ class Scheduler:
                 cancelling=row.cancelling,
                 started=row.state is not RunState.QUEUED,
                 limit=row.options.get("max_parallel"),
+                expansions=sum("." in job.uid for job in found),
                 offered={job.plan.id for job in found if job.uid in waiting or job.state in BUSY},
             )
         return self._live[run]

@@ -88,7 +88,7 @@ class Specs:
         )
 
     def _run_file(self, live: Live, folder: str) -> str:
-        path = os.path.join(folder, "run.json")
+        path = os.path.join(folder, f"run.{live.expansions}.json" if live.expansions else "run.json")
         if path not in self._written or not os.path.exists(path):
             os.makedirs(folder, mode=0o700, exist_ok=True)
             os.makedirs(os.path.join(self._home, "logs", live.run), mode=0o700, exist_ok=True)

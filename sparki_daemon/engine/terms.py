@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from sparki_daemon.engine.live import Live, LiveJob
+from sparki_daemon.model.plan import JobPlan
 from sparki_daemon.pipeline import needs
+from sparki_daemon.pipeline.expand import expand
 from sparki_daemon.pipeline.expression.error import ExpressionError
 from sparki_daemon.pipeline.expression.evaluate import Scope
 from sparki_daemon.pipeline.expression.template import evaluate_template
@@ -22,9 +24,9 @@ def goes(live: Live, job: LiveJob) -> bool:
     return needs.should_run(job.plan, live.graph, live.results, live.github, cancelling=live.cancelling)
 
 
-def name(live: Live, job: LiveJob) -> str:
-    """The job's display name, now that its needs have ended."""
-    return needs.display_name(job.plan, _contexts(live, job)) if job.plan.deferred else job.plan.name
+def legs(live: Live, job: LiveJob) -> tuple[JobPlan, ...]:
+    """The legs of a deferred job whose needs have ended. Raises SparkiError for a matrix, name or label that can't be computed."""
+    return expand(job.plan, file=live.plan.file, contexts=_contexts(live, job), taken=set(live.jobs))
 
 
 def tolerated(live: Live, job: LiveJob) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sparki_daemon.model.job import MOVES, TERMINAL, JobEvent, JobState, advance
+from sparki_daemon.model.job import MOVES, TERMINAL, IllegalMove, JobEvent, JobState, advance
 from sparki_daemon.model.problem import ExitCode, Problem, SparkiError
 from sparki_daemon.store.protocol import Row, Tx
 
@@ -18,6 +18,7 @@ INSERT = f"""
     VALUES (:uid, :run, :position, :key, :base, :name, 'queued', '', 0, 0, 0, 1, '', '{{}}', '', 0, :created, NULL, NULL)
 """  # noqa: S608  # every SQL text here is put together from this module's own words
 GET = f"SELECT {COLUMNS} FROM jobs WHERE uid = :uid"  # noqa: S608
+REMOVE = "DELETE FROM jobs WHERE uid = :uid AND state = 'queued'"
 OF_RUN = f"SELECT {COLUMNS} FROM jobs WHERE run = :run ORDER BY position"  # noqa: S608
 QUALIFIED = ", ".join(f"jobs.{column.strip()}" for column in COLUMNS.split(","))
 # Through the runs that have not ended: an index of its own would cost every move two writes.
@@ -43,13 +44,16 @@ class NewJob:
     name: str
 
 
+POSITION_GAP = 512  # room for the legs of a job that is expanded later: a matrix has 256 at most
+
+
 @dataclass(frozen=True, slots=True)
 class JobRow:
     """A job as it stands, in its present attempt."""
 
     uid: str
     run: str
-    position: int  # in the plan, from 0
+    position: int  # orders the jobs of a run as the plan has them
     key: str
     base: str
     name: str
@@ -107,12 +111,27 @@ def _row(row: Row) -> JobRow:
 
 async def create_many(tx: Tx, run: str, jobs: Sequence[NewJob]) -> None:
     """Keep the jobs of a new run, in the plan's order, all queued. They have no event: `run.created` stands for them."""
+    await _insert(tx, run, [(index * POSITION_GAP, job) for index, job in enumerate(jobs)])
+
+
+async def _insert(tx: Tx, run: str, placed: Sequence[tuple[int, NewJob]]) -> None:
     created = tx.now
     rows = [
         {"uid": job.uid, "run": run, "position": position, "key": job.key, "base": job.base, "name": job.name, "created": created}
-        for position, job in enumerate(jobs)
+        for position, job in placed
     ]
     await tx.many(INSERT, rows)
+
+
+async def expand(tx: Tx, job: JobRow, legs: Sequence[NewJob]) -> list[JobRow]:
+    """Put the legs of a queued job that waited for its matrix in its place, with `job.expanded`; the legs as they are then."""
+    if not await tx.execute(REMOVE, uid=job.uid):
+        raise IllegalMove(f"job {job.uid}", job.state, "expanded")
+    await _insert(tx, job.run, [(job.position + index, leg) for index, leg in enumerate(legs)])
+    told = [{"job": leg.key, "uid": leg.uid, "name": leg.name} for leg in legs]
+    await tx.append("job.expanded", stream=job.run, run=job.run, job=job.key, uid=job.uid, legs=told)
+    uids = {leg.uid for leg in legs}
+    return [row for row in await of_run(tx, job.run) if row.uid in uids]
 
 
 async def get(tx: Tx, uid: str) -> JobRow | None:

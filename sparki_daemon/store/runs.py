@@ -19,6 +19,7 @@ INSERT = f"""
     RETURNING {COLUMNS}
 """  # noqa: S608  # every SQL text here is put together from this module's own words
 INSERT_DOCUMENTS = "INSERT INTO run_documents (run, plan, spec) VALUES (:run, :plan, :spec)"
+REPLACE_PLAN = "UPDATE run_documents SET plan = :plan WHERE run = :run"
 DOCUMENTS = "SELECT plan, spec FROM run_documents WHERE run = :run"
 GET = f"SELECT {COLUMNS} FROM runs WHERE id = :id"  # noqa: S608
 LATEST = f"SELECT {COLUMNS} FROM runs ORDER BY seq DESC LIMIT 1"  # noqa: S608
@@ -132,6 +133,11 @@ async def documents(tx: Tx, run: str) -> tuple[dict[str, Any], dict[str, Any]]:
     if row is None:
         raise _no_such_run(run)
     return json.loads(row["plan"]), json.loads(row["spec"])
+
+
+async def replace_plan(tx: Tx, run: str, plan: Mapping[str, Any]) -> None:
+    """Keep another plan (JSON) for a run: one of its jobs was expanded."""
+    await tx.execute(REPLACE_PLAN, run=run, plan=json.dumps(plan))
 
 
 async def find(tx: Tx, word: str, *, project: str | None = None) -> RunRow:

@@ -15,6 +15,8 @@ from sparki_daemon.engine.scheduler import NewRun, Scheduler, run_of, uid_of
 from sparki_daemon.engine.specs import Specs
 from sparki_daemon.model.plan import JobPlan, Plan, StepPlan, Template
 from sparki_daemon.model.problem import SparkiError
+from sparki_daemon.pipeline.plan import plan
+from sparki_daemon.pipeline.reader import read
 from sparki_daemon.queue.embedded import EmbeddedQueue
 from sparki_daemon.store import jobs as job_rows
 from sparki_daemon.store import journal, runs
@@ -346,3 +348,55 @@ async def test_a_long_chain_is_walked_to_its_end(bench):
 
     assert await bench.status() == "success"
     assert set((await bench.states()).values()) == {"skipped"}
+
+
+WAITING = b"""
+on: push
+jobs:
+  pick: {runs-on: x, outputs: {all: "${{ steps.s.outputs.all }}"}, steps: [{id: s, run: "true"}]}
+  test:
+    needs: pick
+    runs-on: x
+    strategy: {matrix: "${{ fromJSON(needs.pick.outputs.all) }}"}
+    steps: [{run: "true"}]
+  last: {needs: test, runs-on: x, steps: [{run: "true"}]}
+"""
+
+
+async def test_a_job_whose_matrix_waits_is_put_in_the_place_of_its_legs(bench):
+    await bench.begin(*plan(read(WAITING, "ci.yml"), github={}).jobs)
+    await bench.turn(idle=("w1", "w2"))
+    turn = await bench.does("pick", outputs={"all": '{"n": [1, 2]}'})
+
+    assert [spec["key"] for _, spec in turn.assign] == ["test-1"]
+    turn = await bench.turn(idle=("w2",))
+    assert [spec["key"] for _, spec in turn.assign] == ["test-2"]
+    assert await bench.states() == {"pick": "success", "test-1": "assigned", "test-2": "assigned", "last": "queued"}
+    await bench.does("test-1")
+    await bench.does("test-2")
+    await bench.does("last")
+    assert await bench.status() == "success"
+    assert "job.expanded" in await bench.kinds()
+
+
+async def test_legs_that_were_made_late_are_known_to_the_next_engine(bench, tmp_path):
+    await bench.begin(*plan(read(WAITING, "ci.yml"), github={}).jobs)
+    await bench.turn(idle=("w1",))
+    await bench.does("pick", outputs={"all": '{"n": [1, 2]}'})
+    bench.scheduler = Scheduler(bench.store, EmbeddedQueue(), Specs(str(tmp_path), str(tmp_path / "fast")))
+    await bench.scheduler.recover()
+    await bench.does("test-1")
+    await bench.does("test-2")
+    await bench.does("last")
+
+    assert await bench.status() == "success"
+
+
+async def test_a_matrix_that_cannot_be_computed_fails_its_job_with_the_reason(bench):
+    await bench.begin(*plan(read(WAITING, "ci.yml"), github={}).jobs)
+    await bench.turn(idle=("w1",))
+    await bench.does("pick", outputs={"all": "{"})
+
+    assert await bench.states() == {"pick": "success", "test": "failure", "last": "skipped"}
+    rows = await bench.store.read(lambda tx: job_rows.of_run(tx, RUN))
+    assert rows[1].reason.startswith("ci.yml:8:")
