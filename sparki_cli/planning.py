@@ -9,14 +9,13 @@ from sparki_cli.check import check
 from sparki_cli.render import Output
 from sparki_daemon.model.plan import Plan
 from sparki_daemon.model.problem import SparkiError
-from sparki_daemon.pipeline.hosts import differences
+from sparki_daemon.pipeline.differences import in_short
 from sparki_daemon.pipeline.reader import read
 from sparki_daemon.pipeline.render import plan_json, plan_text
 from sparki_daemon.pipeline.select import names_of, starts_on_push
 from sparki_daemon.prepare import prepare
 from sparki_daemon.source import files
 from sparki_daemon.source.repository import find
-from sparki_daemon.system.process import system_name
 
 
 def show_plans(output: Output, here: str, pipelines: list[str], *, jobs: list[str], ref: str | None) -> int:
@@ -27,11 +26,11 @@ def show_plans(output: Output, here: str, pipelines: list[str], *, jobs: list[st
         output.note(f"note: {note.message}")
     for planned in prepared.planned:
         if output.as_json:
-            output.document({**plan_json(planned.plan, prepared.source), "differences": list(differences(planned.plan, system_name()))})
+            output.document(plan_json(planned.plan, prepared.source, planned.differences))
         else:
             output.raw(text_of(output, planned.plan, prepared.source))
-            for difference in differences(planned.plan, system_name()):
-                output.note(f"{difference['code']} {difference['message']}")
+            for difference in in_short(planned.differences):
+                output.note(difference.message)
     return 0
 
 

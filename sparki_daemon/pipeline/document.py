@@ -10,6 +10,7 @@ from sparki_daemon.model.problem import Position, Problem
 from sparki_daemon.pipeline.actions import NATIVE, action_name, is_local
 from sparki_daemon.pipeline.expression.template import OPEN
 from sparki_daemon.pipeline.pairs import WHOLE, is_insert
+from sparki_daemon.pipeline.triggers import Trigger, triggers_of
 from sparki_daemon.pipeline.yaml_node import MappingNode, Node, ScalarNode, SequenceNode
 
 _STEP_TEXTS = {"name": "name", "condition": "if", "run": "run", "shell": "shell", "working_directory": "working-directory"}
@@ -25,12 +26,12 @@ class Name:
 
 
 @dataclass(frozen=True, slots=True)
-class Trigger:
-    """One event that starts the pipeline; `filters` are its keys with lists of names, such as `branches`."""
+class Read:
+    """An expression that reads a secret or the token, which are empty here: `secrets.X`, `github.token`. `job` "": no job's."""
 
-    event: str
+    job: str
+    path: str
     at: Position
-    filters: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +53,7 @@ class JobSource:
     runs_on: tuple[Template, ...] = ()
     steps: tuple[StepPlan, ...] = ()
     step_ids: tuple[Name, ...] = ()
+    keys: Mapping[str, Position] = field(default_factory=dict)  # where each of its keys stands
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +72,9 @@ class Document:
     env: Pairs = ()
     unsupported: tuple[Problem, ...] = ()
     warnings: tuple[Problem, ...] = ()
+    reads: tuple[Read, ...] = ()
+    keys: Mapping[str, Position] = field(default_factory=dict)  # where each key of the whole stands
+    text: str = field(default="", repr=False)
 
 
 def template_of(node: Node | None) -> Template | None:
@@ -92,13 +97,17 @@ class Builder:
             file=self.file,
             name=name.text if isinstance(name, ScalarNode) and name.text else self.file,
             jobs=tuple(self._jobs(jobs, shell, folder)) if isinstance(jobs, MappingNode) else (),
-            triggers=tuple(self._triggers(root.get("on"))),
+            triggers=tuple(triggers_of(root.get("on"), self.file)),
             run_name=template_of(root.get("run-name")),
             env=self._pairs(root, "env"),
+            keys=self._keys(root),
         )
 
     def _at(self, node: Node) -> Position:
         return Position(self.file, node.line, node.column)
+
+    def _keys(self, mapping: MappingNode) -> dict[str, Position]:
+        return {key.text: self._at(key) for key, _ in mapping.pairs}
 
     def _pairs(self, mapping: MappingNode, key: str) -> Pairs:
         value = mapping.get(key)
@@ -126,18 +135,6 @@ class Builder:
             return None, None
         return template_of(run.get("shell")), template_of(run.get("working-directory"))
 
-    def _triggers(self, node: Node | None) -> Iterator[Trigger]:
-        if not isinstance(node, MappingNode):
-            for name in self._names(node):
-                yield Trigger(name.text, name.at)
-            return
-        for key, value in node.pairs:
-            settings = value.pairs if isinstance(value, MappingNode) else []
-            filters = {
-                name.text: tuple(found.text for found in self._names(item)) for name, item in settings if not isinstance(item, MappingNode)
-            }
-            yield Trigger(key.text, self._at(key), filters)
-
     def _jobs(self, jobs: MappingNode, shell: Template | None, folder: Template | None) -> Iterator[JobSource]:
         for key, node in jobs.pairs:
             if not isinstance(node, MappingNode):
@@ -161,6 +158,7 @@ class Builder:
                 runs_on=self._runs_on(node.get("runs-on")),
                 steps=tuple(self._step(index, step) for index, step in enumerate(steps)),
                 step_ids=tuple(name for step in steps for name in self._names(step.get("id"))),
+                keys=self._keys(node),
             )
 
     def _runs_on(self, node: Node | None) -> tuple[Template, ...]:

@@ -1,16 +1,17 @@
-"""Which jobs ask for another operating system than this machine's. Pure."""
+"""Which jobs ask for another machine than this one, by their labels. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from sparki_daemon.model.plan import JobPlan, Plan
+from sparki_daemon.model.plan import JobPlan
 
 # How GitHub's hosted labels begin. Source: GitHub's docs, "GitHub-hosted runners reference".
 _SYSTEMS = {"ubuntu": "Linux", "macos": "macOS", "windows": "Windows"}
 _BARE = {"linux": "Linux", "macos": "macOS", "windows": "Windows"}  # labels that self-hosted runners bear
-OTHER_SYSTEM = "SPK001"
+_PROCESSORS = {"arm": "ARM64", "arm64": "ARM64", "aarch64": "ARM64", "x64": "X64", "x86": "X86"}
+_DEVICES = frozenset({"gpu", "cuda"})
+_KNOWN = frozenset({"self-hosted", *_BARE, *_PROCESSORS})
 
 
 def foreign_label(labels: Sequence[str], system: str) -> str | None:
@@ -29,9 +30,20 @@ def skip_reason(job: JobPlan, system: str) -> str:
     return f"runs-on '{label}': this machine runs {system}" if label else ""
 
 
-def differences(plan: Plan, system: str) -> Iterator[dict[str, Any]]:
-    """An entry of `differences` in the plan's JSON for each job that is skipped here."""
-    for job in plan.jobs:
-        if reason := skip_reason(job, system):
-            message = f"job '{job.id}' is skipped: {reason}"
-            yield {"code": OTHER_SYSTEM, "message": message, "file": plan.file, "line": job.line, "column": job.column}
+def missing_hardware(labels: Sequence[str], arch: str) -> str | None:
+    """The label that names another processor than `arch` ("X64", "ARM64"), or a device; None: there is none."""
+    for label in labels:
+        words = label.lower().replace("_", "-").split("-")
+        asked = next((_PROCESSORS[word] for word in words if word in _PROCESSORS), None)
+        if (asked is not None and asked != arch) or _DEVICES & set(words):
+            return label
+    return None
+
+
+def own_label(labels: Sequence[str]) -> str | None:
+    """The label that only somebody's own runner bears; None: there is none. One that is still an expression is not judged."""
+    for label in labels:
+        word = label.lower()
+        if "${{" not in word and word not in _KNOWN and word.partition("-")[0] not in _SYSTEMS:
+            return label
+    return None

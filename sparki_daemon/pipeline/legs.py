@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from sparki_daemon.model.plan import JobPlan, Template, Unexpanded
-from sparki_daemon.model.problem import Position, Problem
+from sparki_daemon.model.plan import JobPlan, Plan, Template, Unexpanded
+from sparki_daemon.model.problem import Position, Problem, SparkiError
 from sparki_daemon.pipeline.expression.error import ExpressionError
 from sparki_daemon.pipeline.expression.evaluate import Scope
 from sparki_daemon.pipeline.expression.references import used
@@ -35,6 +35,46 @@ def fits(job: JobPlan, only: Sequence[tuple[str, str]]) -> bool:
         if found and not any(loosely_equal(found[0], value) or to_string(found[0]) == value for value in wanted):
             return False
     return True
+
+
+def select_legs(plan: Plan, only: Sequence[tuple[str, str]]) -> Plan:
+    """The plan with the legs alone that have the asked values; a job that keeps none is left out, with the jobs that need it.
+
+    Jobs without such a key stay. Of a job that other jobs decide on it is remembered for `expand`.
+    Raises SparkiError with `no_such_leg` for each key and value that no leg has.
+    """
+    problems = list(_unknown_legs(plan, only))
+    if problems:
+        raise SparkiError(*problems)
+    kept = [job for job in plan.jobs if fits(job, only)]
+    gone = {job.base for job in plan.jobs} - {job.base for job in kept}
+    while gone:
+        after = {job.base for job in kept if gone & set(job.needs)}
+        kept = [job for job in kept if job.base not in after]
+        gone = after
+    if not kept:
+        wanted = " ".join(f"--matrix {name}={value}" for name, value in only)
+        raise SparkiError(Problem(code="no_such_leg", message=f"no job of '{plan.name}' has a leg with all of {wanted}"))
+    return replace(plan, jobs=tuple(_remembering(job, only) for job in kept))
+
+
+def _remembering(job: JobPlan, only: Sequence[tuple[str, str]]) -> JobPlan:
+    late = job.unexpanded
+    return job if late is None or late.strategy is None else replace(job, unexpanded=replace(late, only=tuple(only)))
+
+
+def _unknown_legs(plan: Plan, only: Sequence[tuple[str, str]]) -> Iterator[Problem]:
+    if any(job.unexpanded is not None and job.unexpanded.strategy is not None for job in plan.jobs):
+        return  # nobody knows yet what legs there will be
+    for name, value in only:
+        legs = [job for job in plan.jobs if lookup(job.matrix, name)]
+        if any(fits(job, [(name, value)]) for job in legs):
+            continue
+        values = dict.fromkeys(to_string(found[0]) for job in legs if (found := lookup(job.matrix, name)))
+        keys = dict.fromkeys(key for job in plan.jobs for key in job.matrix)
+        hint = f"there are: {', '.join(values or keys)}" if values or keys else "no job has a matrix"
+        message = f"no leg of '{plan.name}' has {name}={value}" if values else f"no matrix of '{plan.name}' has the key '{name}'"
+        yield Problem(code="no_such_leg", message=message, hint=hint)
 
 
 class LegMaker:

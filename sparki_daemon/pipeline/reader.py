@@ -10,7 +10,7 @@ from sparki_daemon.pipeline.document import Builder, Document
 from sparki_daemon.pipeline.expression.evaluate import Scope
 from sparki_daemon.pipeline.keys import WORKFLOW
 from sparki_daemon.pipeline.needs import graph_problems
-from sparki_daemon.pipeline.rules import name_warnings, rule_problems
+from sparki_daemon.pipeline.rules import empty_reads, name_warnings, rule_problems
 from sparki_daemon.pipeline.shape import Shape
 from sparki_daemon.pipeline.strategy import is_static, strategy_of
 from sparki_daemon.pipeline.yaml_node import MappingNode, ScalarNode, SourceText
@@ -52,7 +52,13 @@ def read(data: bytes, file: str) -> Document:
         return Position(file, *source.place(scalar, offset))
 
     warnings = name_warnings(document, root, shape.expressions, locate)
-    return replace(document, unsupported=tuple(_in_order(problems)), warnings=tuple(_in_order(warnings)))
+    return replace(
+        document,
+        unsupported=tuple(_in_order(problems)),
+        warnings=tuple(_in_order(warnings)),
+        reads=tuple(empty_reads(root, shape.expressions, locate)),
+        text=text,
+    )
 
 
 def _strategy_problems(document: Document) -> Iterator[Problem]:

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from sparki_daemon.model.plan import JobPlan, Plan, StepPlan
+from sparki_daemon.model.problem import Problem
 
 _MAX_WIDTH = 100
 
 
-def plan_json(plan: Plan, source: Mapping[str, Any]) -> dict[str, Any]:
+def plan_json(plan: Plan, source: Mapping[str, Any], differences: Sequence[Problem] = ()) -> dict[str, Any]:
     """The document of `sparki run --plan --json`; `source` has tree, commit and dirty. Its shape is the public interface's."""
     return {
         "pipeline": {"name": plan.name, "file": plan.file},
         "source": dict(source),
         "jobs": [_job_json(job) for job in plan.jobs],
-        "differences": [],
+        "differences": [difference.to_json() for difference in differences],
     }
 
 

@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from sparki_daemon.model.plan import StepPlan, Template
 from sparki_daemon.model.problem import Position, Problem
-from sparki_daemon.pipeline.document import Document, JobSource
+from sparki_daemon.pipeline.document import Document, JobSource, Read
 from sparki_daemon.pipeline.expression.references import references
 from sparki_daemon.pipeline.expression.syntax import Node
 from sparki_daemon.pipeline.expression.template import OPEN
 from sparki_daemon.pipeline.spelling import did_you_mean
+from sparki_daemon.pipeline.triggers import trigger_problems
 from sparki_daemon.pipeline.yaml_node import MappingNode, ScalarNode, SequenceNode, scalars_of
 from sparki_daemon.pipeline.yaml_node import Node as YamlNode
 
@@ -35,7 +36,7 @@ def rule_problems(document: Document, jobs: YamlNode | None) -> Iterator[Problem
         yield from _step_id_problems(job)
         for shell in _shells(job):
             yield from _shell_problems(shell, document.file)
-    yield from _filter_problems(document)
+    yield from trigger_problems(document.triggers)
 
 
 def _id_problems(ident: str, at: Position, what: str) -> Iterator[Problem]:
@@ -73,13 +74,22 @@ def _shell_problems(shell: Template, file: str) -> Iterator[Problem]:
     yield Problem(code="bad_shell", message=message, at=Position(file, shell.line, shell.column), hint=hint)
 
 
-def _filter_problems(document: Document) -> Iterator[Problem]:
-    for trigger in document.triggers:
-        for name in ("branches", "tags", "paths"):
-            if name in trigger.filters and f"{name}-ignore" in trigger.filters:
-                message = f"'{trigger.event}' can't have both '{name}' and '{name}-ignore'"
-                hint = f"put the others in '{name}' with a '!' before them"
-                yield Problem(code="conflicting_filters", message=message, at=trigger.at, hint=hint)
+def empty_reads(root: MappingNode, expressions: Expressions, locate: Locate) -> Iterator[Read]:
+    """Every expression that reads a secret or the token, in file order. What an `on` holds is the caller's to give."""
+    for key, value in root.pairs:
+        if key.text == "jobs" and isinstance(value, MappingNode):
+            for job, node in value.pairs:
+                yield from _reads_in(node, job.text, expressions, locate)
+        elif key.text != "on":
+            yield from _reads_in(value, "", expressions, locate)
+
+
+def _reads_in(node: YamlNode, job: str, expressions: Expressions, locate: Locate) -> Iterator[Read]:
+    for scalar in scalars_of(node, keys=True):
+        for use in (use for tree in expressions.get(id(scalar), ()) for use in references(tree)):
+            context, name = use.path[0], use.path[1] if len(use.path) > 1 else ""
+            if context == "secrets" or (context == "github" and name.lower() == "token"):
+                yield Read(job, str(use), locate(scalar, use.offset))
 
 
 def name_warnings(document: Document, root: MappingNode, expressions: Expressions, locate: Locate) -> Iterator[Problem]:

@@ -2,39 +2,86 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from sparki_daemon.model.problem import Problem, SparkiError
-from sparki_daemon.pipeline.document import Document, Trigger
+from sparki_daemon.pipeline.document import Document
 from sparki_daemon.pipeline.globs import passes
 from sparki_daemon.pipeline.spelling import did_you_mean
+from sparki_daemon.pipeline.triggers import DISPATCH, Trigger
 
+Filters = Mapping[str, tuple[str, ...]]
+_PULL_REQUESTS = frozenset({"pull_request", "pull_request_target"})
 _PULL_REQUEST_TYPES = ("opened", "synchronize", "reopened")
+_MOST_PATHS = 300
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Occurrence:
+    """One event, as far as filters ask. All is empty that the event does not have."""
+
+    event: str
+    branch: str = ""  # of a push; of a pull request its base
+    tag: str = ""
+    types: tuple[str, ...] = ()  # the activity; several: any of them will do
+    paths: tuple[str, ...] | None = None  # the files that changed; None: not asked
+
+    def on(self, trigger: Trigger) -> bool:
+        """Whether the event passes a trigger's filters. Source: GITHUB.md §4."""
+        if trigger.event != self.event:
+            return False
+        wanted = trigger.filters.get("types") or (_PULL_REQUEST_TYPES if self.event in _PULL_REQUESTS else ())
+        if wanted and self.types and not set(wanted) & set(self.types):
+            return False
+        if self.tag:
+            return _takes(self.tag, trigger.filters, "tags", other="branches")
+        if self.branch and not _takes(self.branch, trigger.filters, "branches", other="tags"):
+            return False
+        return self.paths is None or _takes_paths(self.paths, trigger.filters)
+
+
+def starts(document: Document, occurrence: Occurrence) -> bool:
+    """Whether the event starts the pipeline."""
+    return any(occurrence.on(trigger) for trigger in document.triggers)
+
+
+def has_path_filter(document: Document, event: str) -> bool:
+    """Whether the files that an event changed decide about the pipeline."""
+    return any(trigger.event == event and {"paths", "paths-ignore"} & trigger.filters.keys() for trigger in document.triggers)
+
+
+def _takes(name: str, filters: Filters, kind: str, *, other: str) -> bool:
+    """Whether a branch or tag passes; filters on the `other` alone leave it out."""
+    if kind not in filters and f"{kind}-ignore" not in filters:
+        return other not in filters and f"{other}-ignore" not in filters
+    return passes(name, filters.get(kind), filters.get(f"{kind}-ignore"))
+
+
+def _takes_paths(paths: Sequence[str], filters: Filters) -> bool:
+    """Whether one of the first 300 files is meant, which are all that GitHub looks at."""
+    only, ignore = filters.get("paths"), filters.get("paths-ignore")
+    if only is None and ignore is None:
+        return True
+    return any(passes(path, only, ignore) for path in paths[:_MOST_PATHS])
 
 
 def starts_on_push(document: Document, branch: str) -> bool:
-    """Whether a push of the branch would start the pipeline, whichever files it changed.
-
-    Filters on tags alone leave out branches. Source: GITHUB.md §4.
-    """
-    return any(trigger.event == "push" and _takes_branch(trigger, branch) for trigger in document.triggers)
+    """Whether a push of the branch would start the pipeline, whichever files it changed."""
+    return starts(document, Occurrence(event="push", branch=branch))
 
 
 def starts_on_pull_request(document: Document, base: str) -> bool:
     """Whether a pull request to `base` that was just opened or got new commits would start the pipeline."""
-    for trigger in document.triggers:
-        if trigger.event == "pull_request":
-            types = trigger.filters.get("types", _PULL_REQUEST_TYPES) or _PULL_REQUEST_TYPES
-            if set(types) & set(_PULL_REQUEST_TYPES) and _takes_branch(trigger, base):
-                return True
-    return False
+    return starts(document, Occurrence(event="pull_request", branch=base, types=_PULL_REQUEST_TYPES))
 
 
-def _takes_branch(trigger: Trigger, branch: str) -> bool:
-    filters = trigger.filters
-    if "branches" not in filters and "branches-ignore" not in filters:
-        return "tags" not in filters and "tags-ignore" not in filters
-    return passes(branch, filters.get("branches"), filters.get("branches-ignore"))
+def event_for(document: Document) -> str:
+    """The event that a pipeline that was named runs on when none is asked for: the first of its own that Sparki can make up."""
+    own = {trigger.event for trigger in document.triggers}
+    return next(
+        (event for event in ("push", "pull_request", DISPATCH, "schedule", "release", "pull_request_target") if event in own), "push"
+    )
 
 
 def started(documents: Sequence[Document], *, branch: str | None, default_branch: str) -> tuple[list[Document], str]:

@@ -5,13 +5,13 @@ Source: GitHub's docs, "Contexts reference" (github context) and "Webhook events
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from sparki_daemon.source.facts import Commit, Facts, Person, facts
 from sparki_daemon.source.remote import api_url, server_url
 
-__all__ = ["EVENTS", "Facts", "dispatch_event", "facts", "github_context", "push_event"]
+__all__ = ["Facts", "common", "dispatch_event", "facts", "github_context", "push_event"]
 
 _NOBODY_ID = "0"
 
@@ -31,8 +31,9 @@ def github_context(
 
     `workflow` is its name, `workflow_file` its path in the repository. Numbers are strings, as on GitHub.
     """
-    ref, head_ref, base_ref = _refs(known, event)
+    ref, head_ref, base_ref = _refs(known, event_name, event)
     host = known.remote.host
+    actor = _actor(known, event)
     return {
         "token": "",
         "ref": ref,
@@ -48,9 +49,9 @@ def github_context(
         "repository_owner_id": _NOBODY_ID,
         "repository_visibility": "private",
         "repositoryUrl": f"git://{host or 'localhost'}/{known.repository}.git",
-        "actor": known.actor,
+        "actor": actor,
         "actor_id": _NOBODY_ID,
-        "triggering_actor": known.actor,
+        "triggering_actor": actor,
         "workflow": workflow,
         "workflow_ref": f"{known.repository}/{workflow_file or workflow}@{ref}",
         "workflow_sha": known.sha,
@@ -67,13 +68,22 @@ def github_context(
     }
 
 
-def _refs(known: Facts, event: Mapping[str, Any]) -> tuple[str, str, str]:
-    """(ref, head_ref, base_ref): a pull request's run is on its merge ref."""
-    request = event.get("pull_request")
+def _refs(known: Facts, event_name: str, event: Mapping[str, Any]) -> tuple[str, str, str]:
+    """(ref, head_ref, base_ref): a pull request's run is on its merge ref, a release's on its tag."""
+    request, release, ref = event.get("pull_request"), event.get("release"), event.get("ref")
     if isinstance(request, Mapping):
-        return f"refs/pull/{event.get('number', request.get('number'))}/merge", _ref_of(request, "head"), _ref_of(request, "base")
-    ref = event.get("ref")
+        head, base = _ref_of(request, "head"), _ref_of(request, "base")
+        if event_name == "pull_request_target":
+            return f"refs/heads/{base}", head, base
+        return f"refs/pull/{event.get('number', request.get('number'))}/merge", head, base
+    if isinstance(release, Mapping) and release.get("tag_name"):
+        return f"refs/tags/{release['tag_name']}", "", ""
     return (ref if isinstance(ref, str) and ref.startswith("refs/") else known.ref), "", ""
+
+
+def _actor(known: Facts, event: Mapping[str, Any]) -> str:
+    sender = event.get("sender")
+    return str(sender.get("login") or known.actor) if isinstance(sender, Mapping) else known.actor
 
 
 def _ref_of(request: Mapping[str, Any], side: str) -> str:
@@ -109,25 +119,21 @@ def push_event(known: Facts) -> dict[str, Any]:
         "commits": [commit],
         "head_commit": commit,
         "pusher": {"name": known.actor, "email": known.commit.committer.email},
-        **_common(known),
+        **common(known),
     }
 
 
 def dispatch_event(known: Facts, inputs: Mapping[str, Any] | None = None, workflow_file: str = "") -> dict[str, Any]:
     """The payload of a workflow_dispatch: there `event.inputs` are strings, whatever their declared type."""
     texts = {name: _text(value) for name, value in (inputs or {}).items()}
-    return {"ref": known.ref, "inputs": texts or None, "workflow": workflow_file, **_common(known)}
+    return {"ref": known.ref, "inputs": texts or None, "workflow": workflow_file, **common(known)}
 
 
 def _text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else "" if value is None else str(value)
 
 
-# By event name; each builds a payload from the facts alone.
-EVENTS: Mapping[str, Callable[[Facts], dict[str, Any]]] = {"push": push_event, "workflow_dispatch": dispatch_event}
-
-
-def _common(known: Facts) -> dict[str, Any]:
+def common(known: Facts) -> dict[str, Any]:
     """What every payload has: whose repository, and who did it."""
     owner = {"login": known.remote.owner, "name": known.remote.owner, "type": "User"}
     url = f"{server_url(known.remote.host)}/{known.repository}"

@@ -2,8 +2,8 @@
 
 import pytest
 
-from sparki_daemon.model.plan import JobPlan, Plan
-from sparki_daemon.pipeline.hosts import differences, foreign_label, skip_reason
+from sparki_daemon.model.plan import JobPlan
+from sparki_daemon.pipeline.hosts import foreign_label, missing_hardware, own_label, skip_reason
 
 
 def job(*labels):
@@ -26,7 +26,34 @@ def test_on_a_mac_it_is_the_other_way_round():
     assert foreign_label(("ubuntu-latest",), "macOS") == "ubuntu-latest"
 
 
-def test_a_skipped_job_is_a_difference_with_its_place():
-    plan = Plan(name="ci", file="ci.yml", jobs=(job("windows-latest"), job("ubuntu-latest")))
+@pytest.mark.parametrize(
+    ("labels", "label"),
+    [
+        (("ubuntu-24.04-arm",), "ubuntu-24.04-arm"),
+        (("self-hosted", "linux", "ARM64"), "ARM64"),
+        (("gpu-runner",), "gpu-runner"),
+        (("ubuntu-latest",), None),
+        (("self-hosted", "x64"), None),
+        (("farm",), None),
+    ],
+)
+def test_a_label_may_name_a_processor_or_a_device_that_is_not_here(labels, label):
+    assert missing_hardware(labels, "X64") == label
 
-    assert [(one["code"], one["file"], one["line"], one["column"]) for one in differences(plan, "Linux")] == [("SPK001", "ci.yml", 4, 3)]
+
+def test_on_an_arm_machine_arm_is_here():
+    assert missing_hardware(("ubuntu-24.04-arm",), "ARM64") is None
+    assert missing_hardware(("x64",), "ARM64") == "x64"
+
+
+@pytest.mark.parametrize(
+    ("labels", "label"),
+    [
+        (("ubuntu-22.04",), None),
+        (("self-hosted", "Linux", "X64"), None),
+        (("self-hosted", "build-farm"), "build-farm"),
+        (("${{ needs.a.outputs.host }}",), None),
+    ],
+)
+def test_a_label_that_github_has_not_is_somebodys_own(labels, label):
+    assert own_label(labels) == label

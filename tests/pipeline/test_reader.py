@@ -100,7 +100,7 @@ def test_a_script_in_the_place_of_a_step_is_told() -> None:
 
 def test_a_document_has_what_the_file_says() -> None:
     one = document(
-        "name: ''\non: {push: {branches: main}, schedule: [{cron: a}]}\nenv: {A: 1.50, B: }\n"
+        "name: ''\non: {push: {branches: main}, schedule: [{cron: 1 2 * * *}]}\nenv: {A: 1.50, B: }\n"
         "defaults: {run: {shell: sh, working-directory: w}}\njobs:\n"
         "  a: {runs-on: {labels: [x, y]}, defaults: {run: {shell: bash}}, outputs: {o: '1'}, steps: [{run: a, id: I}]}\n"
         "  b: {runs-on: z, needs: A}\n"

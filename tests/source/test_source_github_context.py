@@ -161,11 +161,6 @@ def test_dispatched_inputs_are_strings_in_the_event(cloned):
     assert github_context.dispatch_event(known(cloned))["inputs"] is None
 
 
-def test_each_event_of_the_table_builds_from_facts_alone(cloned):
-    for build in github_context.EVENTS.values():
-        assert build(known(cloned))["repository"]["full_name"] == "ada/engine"
-
-
 def test_a_tag_is_of_type_tag(cloned):
     found = context(cloned, event={"ref": "refs/tags/v1"})
 

@@ -1,0 +1,119 @@
+"""The one table of differences: what each code says, which `sparki explain` prints and docs/differences.md lists."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+OTHER_SYSTEM = "SPK001"
+OTHER_HARDWARE = "SPK002"
+OWN_LABEL = "SPK003"
+MISSING_TOOL = "SPK004"
+SUDO = "SPK005"
+SYSTEM_PACKAGES = "SPK006"
+DOCKER = "SPK007"
+FIXED_PORT = "SPK008"
+FIXED_TEMP = "SPK009"
+EMPTY_TOKEN = "SPK010"  # noqa: S105  a code, no secret
+EMPTY_SECRET = "SPK011"  # noqa: S105  a code, no secret
+PERMISSIONS = "SPK012"
+CONCURRENCY = "SPK013"
+SCHEDULE = "SPK014"
+IGNORED_INPUT = "SPK015"
+ELSEWHERE = "SPK016"
+NEVER_STARTED = "SPK017"
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """`title` is a few words; `text` says what is different, why, and what can be done."""
+
+    title: str
+    text: str
+
+
+CODES: Mapping[str, Code] = {
+    OTHER_SYSTEM: Code(
+        "another operating system",
+        "The job asks by its `runs-on` for an operating system that this machine has not. It is skipped, with this as its reason; jobs "
+        "that need it are skipped as after any skipped job. Run it on GitHub, or on a machine with that system.",
+    ),
+    OTHER_HARDWARE: Code(
+        "other hardware",
+        "A label of the job's `runs-on` names a processor or a device that this machine has not, such as `arm` or `gpu`. The job runs "
+        "here all the same: what it builds is for this machine's processor.",
+    ),
+    OWN_LABEL: Code(
+        "a label of own runners",
+        "The job's `runs-on` has a label that no runner of GitHub's bears: somebody gave it to a machine of their own. The job runs here, "
+        "where what that machine provides may be missing.",
+    ),
+    MISSING_TOOL: Code(
+        "a tool is not installed",
+        "A `run` calls a program that GitHub's runner has and this machine has not, by the PATH that the run was started with. The step "
+        "will fail when it comes to it. Install the program, or set it up in the job.",
+    ),
+    SUDO: Code(
+        "sudo",
+        "A `run` calls `sudo`. On GitHub it asks for no password and changes a machine that is thrown away; here it would change yours, "
+        "and without a terminal it can't ask. Steps run as your own user.",
+    ),
+    SYSTEM_PACKAGES: Code(
+        "system packages",
+        "A `run` installs packages for the whole machine (apt, brew, choco …). On GitHub the machine is thrown away; here the packages "
+        "stay. Install them once yourself, and let the step ask whether they are there.",
+    ),
+    DOCKER: Code(
+        "containers",
+        "A `run` calls a container engine. It is yours, if there is one: images, containers and volumes stay after the job, and ports are "
+        "shared with everything that runs here.",
+    ),
+    FIXED_PORT: Code(
+        "a fixed port",
+        "A `run` listens on a port with a fixed number. On GitHub each job has a machine of its own; here jobs share one, so that two legs "
+        "of a matrix, or a program of yours, may want the same port. Let the system choose one (port 0).",
+    ),
+    FIXED_TEMP: Code(
+        "a fixed path in /tmp",
+        "A `run` names a path in /tmp. Jobs that run at the same time share that folder, and what is left there stays. Use `$RUNNER_TEMP`, "
+        "which each job has for itself, or `mktemp`.",
+    ),
+    EMPTY_TOKEN: Code(
+        "no GitHub token",
+        "An expression reads `github.token` or `secrets.GITHUB_TOKEN`. Here it is empty: nobody has signed in to GitHub for the job. "
+        "Calls of GitHub's API fail, or are made without a name.",
+    ),
+    EMPTY_SECRET: Code(
+        "a secret without a value",
+        "An expression reads a secret. Here it is empty, as a secret that was never set is on GitHub.",
+    ),
+    PERMISSIONS: Code(
+        "permissions are not enforced",
+        "`permissions` says what the job's token may do. There is no token here, so there is nothing to keep it from; an OpenID Connect "
+        "token can't be asked for either.",
+    ),
+    CONCURRENCY: Code(
+        "concurrency is not enforced",
+        "`concurrency` keeps runs and jobs of one group apart on GitHub. Here they run as they are started, side by side, and none is "
+        "cancelled for a newer one.",
+    ),
+    SCHEDULE: Code(
+        "schedules are not obeyed",
+        "`on.schedule` starts the pipeline at set times on GitHub. Here nothing does: start it with `sparki run PIPELINE`, or "
+        "`--event schedule`.",
+    ),
+    IGNORED_INPUT: Code(
+        "an input does nothing here",
+        "A step gives a native action an input that has no meaning on this machine. The message says why.",
+    ),
+    ELSEWHERE: Code(
+        "another repository or run",
+        "A step asks a native action for something of another repository or another run. Nothing is fetched from GitHub: the step will "
+        "fail unless the value turns out to be this one.",
+    ),
+    NEVER_STARTED: Code(
+        "an event that does not happen here",
+        "`on` names an event that is GitHub's alone, such as an issue that was opened. Nothing on this machine starts the pipeline for it; "
+        "`--event NAME --event-file FILE` does.",
+    ),
+}

@@ -1,0 +1,185 @@
+"""Say what will not be as on GitHub's runner: a plan and its file against what is known of this machine. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from sparki_daemon.model.plan import JobPlan, Plan, StepPlan, Template
+from sparki_daemon.model.problem import Position, Problem
+from sparki_daemon.pipeline import codes, script, tools
+from sparki_daemon.pipeline.actions import HONOURED, native
+from sparki_daemon.pipeline.document import Document
+from sparki_daemon.pipeline.hosts import missing_hardware, own_label, skip_reason
+from sparki_daemon.pipeline.triggers import DISPATCH
+
+_HAPPENING = frozenset({"push", "pull_request", "schedule", "workflow_call", DISPATCH})
+_HERE = {"repository": "github.repository", "run-id": "github.run_id"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """What is known of this machine. `exists` None: nobody has looked for programs."""
+
+    system: str = "Linux"  # as RUNNER_OS
+    arch: str = "X64"  # as RUNNER_ARCH
+    repository: str = ""  # owner/name of what is run
+    exists: Callable[[str], bool] | None = None
+    silence: frozenset[str] = field(default_factory=frozenset)
+
+
+def differences(plan: Plan, document: Document, machine: Machine) -> list[Problem]:
+    """Each difference with its code (`pipeline.codes`), its place and what it is about, in file order; of equal ones a job's first.
+
+    Only the plan's jobs count, and of jobs that are skipped here for their system that alone. Codes in `machine.silence` are left out.
+    """
+    jobs = {job.base: job for job in reversed(plan.jobs)}
+    skipped = {base for base, job in jobs.items() if skip_reason(job, machine.system)}
+    going = [job for base, job in jobs.items() if base not in skipped]
+    found = [
+        *_of_labels(plan, machine, skipped),
+        *_of_file(document, [job.base for job in going]),
+        *(problem for job in going for problem in _of_steps(job, document, machine)),
+    ]
+    told = dict.fromkeys(problem for problem in found if problem.code not in machine.silence)
+    return sorted(told, key=lambda problem: (problem.at is None, problem.at, problem.code))
+
+
+def in_short(found: Sequence[Problem]) -> list[Problem]:
+    """One for each code: the first of its kind, and how many more there are."""
+    by_code: dict[str, list[Problem]] = {}
+    for problem in found:
+        by_code.setdefault(problem.code, []).append(problem)
+    short = []
+    for code, group in sorted(by_code.items()):
+        first, more = group[0], len(group) - 1
+        places = f"{first.at}, and {more} more place{'' if more == 1 else 's'}" if more else str(first.at)
+        short.append(Problem(code=code, message=f"{code} {first.message} ({places})", at=first.at, hint=first.hint))
+    return short
+
+
+def _of_labels(plan: Plan, machine: Machine, skipped: set[str]) -> Iterator[Problem]:
+    for job in plan.jobs:
+        at = Position(plan.file, job.line, job.column)
+        if job.base in skipped and (reason := skip_reason(job, machine.system)):
+            yield Problem(code=codes.OTHER_SYSTEM, message=f"job '{job.id}' is skipped: {reason}", at=at)
+        elif label := missing_hardware(job.runs_on, machine.arch):
+            message = f"job '{job.base}' asks for '{label}', and runs on this machine's {machine.arch}"
+            yield Problem(code=codes.OTHER_HARDWARE, message=message, at=at)
+        elif label := own_label(job.runs_on):
+            message = f"job '{job.base}' asks for a runner '{label}', and runs on this machine"
+            yield Problem(code=codes.OWN_LABEL, message=message, at=at)
+
+
+def _of_file(document: Document, going: Sequence[str]) -> Iterator[Problem]:
+    """What the keys of the file ask for that does not happen here."""
+    for trigger in document.triggers:
+        if trigger.event == "schedule":
+            yield Problem(code=codes.SCHEDULE, message="nothing starts the pipeline at set times here", at=trigger.at)
+        elif trigger.event not in _HAPPENING:
+            yield Problem(code=codes.NEVER_STARTED, message=f"'{trigger.event}' does not happen here", at=trigger.at)
+    for keys in (document.keys, *(job.keys for job in document.jobs if job.id in going)):
+        if at := keys.get("permissions"):
+            yield Problem(code=codes.PERMISSIONS, message="there is no token whose permissions could be limited", at=at)
+        if at := keys.get("concurrency"):
+            yield Problem(code=codes.CONCURRENCY, message="runs and jobs of one concurrency group may run side by side", at=at)
+    ignored = {at.line for job in document.jobs for step in job.steps for at, _, _ in _ignored_inputs(step, document.file)}
+    for read in document.reads:
+        if (read.job and read.job not in going) or read.at.line in ignored:
+            continue
+        if read.path.lower() in {"github.token", "secrets.github_token"}:
+            yield Problem(code=codes.EMPTY_TOKEN, message=f"'{read.path}' is empty", at=read.at)
+        else:
+            yield Problem(code=codes.EMPTY_SECRET, message=f"'{read.path}' is empty", at=read.at)
+
+
+def _of_steps(job: JobPlan, document: Document, machine: Machine) -> Iterator[Problem]:
+    provided: set[str] = set()
+    seen: set[tuple[str, str]] = set()
+    for step in job.steps:
+        found = [*_of_action(step, document.file, machine), *_of_script(step, document, machine, provided)]
+        for problem in found:
+            if (problem.code, problem.message) not in seen:
+                seen.add((problem.code, problem.message))
+                yield problem
+        if action := native(step.uses):
+            provided.update(action.provides)
+
+
+def _ignored_inputs(step: StepPlan, file: str) -> Iterator[tuple[Position, str, str]]:
+    """(place, name, why) of each input that does nothing here."""
+    action = native(step.uses)
+    for name, template in step.inputs if action else ():
+        why = next((why for known, why in action.inputs.items() if known.lower() == name.lower()), HONOURED) if action else HONOURED
+        if why != HONOURED:
+            yield Position(file, template.line, template.column), name, why
+
+
+def _of_action(step: StepPlan, file: str, machine: Machine) -> Iterator[Problem]:
+    action = native(step.uses)
+    if action is None:
+        return
+    for at, name, why in _ignored_inputs(step, file):
+        yield Problem(code=codes.IGNORED_INPUT, message=f"'{name}' of '{step.uses}' does nothing here: {why}", at=at)
+    for name, template in step.inputs:
+        if name.lower() in action.elsewhere and not _is_here(name.lower(), template.text, machine):
+            at = Position(file, template.line, template.column)
+            message = f"'{step.uses}' asks for the {name} '{template.text}', and only this one's is here"
+            yield Problem(code=codes.ELSEWHERE, message=message, at=at)
+
+
+def _is_here(name: str, text: str, machine: Machine) -> bool:
+    own = text.replace(" ", "").lower() == f"${{{{{_HERE[name]}}}}}"
+    return own or not text.strip() or (name == "repository" and text.lower() == machine.repository.lower())
+
+
+def _of_script(step: StepPlan, document: Document, machine: Machine, provided: Iterable[str]) -> Iterator[Problem]:
+    if step.run is None or _is_other_language(step):
+        return
+    text = step.run.text
+    for word, offset in script.programs(text):
+        found = _of_program(word, machine, provided)
+        if found is not None:
+            code, message = found
+            yield Problem(code=code, message=message, at=_place(document, step.run, word, offset))
+    for word, offset in script.ports(text):
+        yield Problem(code=codes.FIXED_PORT, message=f"port {word} is this machine's", at=_place(document, step.run, word, offset))
+    for word, offset in script.temp_paths(text):
+        message = f"'{word}' is shared with all other jobs"
+        yield Problem(code=codes.FIXED_TEMP, message=message, at=_place(document, step.run, word, offset))
+
+
+def _is_other_language(step: StepPlan) -> bool:
+    """Whether a script is plainly for no shell: `shell: python` and the like."""
+    return step.shell is not None and step.shell.text.split(" ")[0] not in {"bash", "sh", "zsh", "dash", "ksh"}
+
+
+def _of_program(word: str, machine: Machine, provided: Iterable[str]) -> tuple[str, str] | None:
+    if word == "sudo":
+        return codes.SUDO, "'sudo' would change this machine"
+    if word in tools.PACKAGES:
+        return codes.SYSTEM_PACKAGES, f"'{word}' installs packages for this whole machine"
+    if word in tools.DOCKER:
+        there = machine.exists is None or machine.exists(word)
+        return codes.DOCKER, f"'{word}' is this machine's own" if there else f"'{word}' is not installed here"
+    if word in tools.BROUGHT and machine.exists is not None and word not in provided and not machine.exists(word):
+        return codes.MISSING_TOOL, f"'{word}' is not installed here"
+    return None
+
+
+def _place(document: Document, run: Template, word: str, offset: int) -> Position:
+    """Where in the file a word of a `run` stands; the `run` itself where that can't be told."""
+    lines = document.text.split("\n")
+    first = run.line - 1
+    if not 0 <= first < len(lines):
+        return Position(document.file, run.line, run.column)
+    if lines[first][run.column - 1 : run.column] == "|":
+        begin = run.text.rfind("\n", 0, offset) + 1
+        line = first + 1 + run.text.count("\n", 0, offset)
+        column = lines[line].find(word, offset - begin) if line < len(lines) else -1
+        return Position(document.file, line + 1, column + 1) if column >= 0 else Position(document.file, run.line, run.column)
+    for line in range(first, min(first + run.text.count("\n") + 2, len(lines))):
+        column = lines[line].find(word, run.column - 1 if line == first else 0)
+        if column >= 0:
+            return Position(document.file, line + 1, column + 1)
+    return Position(document.file, run.line, run.column)

@@ -1,0 +1,115 @@
+"""Read the pipeline files of a repository, and choose those that a request means."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from sparki_daemon.model.problem import Problem, SparkiError
+from sparki_daemon.pipeline.document import Document
+from sparki_daemon.pipeline.reader import read
+from sparki_daemon.pipeline.select import Occurrence, has_path_filter, named, names_of, started, starts
+from sparki_daemon.source.facts import Facts
+
+Paths = Callable[[], tuple[str, ...] | None]
+"""Asks git which files the event changed."""
+
+
+def by_name(found: Mapping[str, bytes], words: Sequence[str], directory: str) -> list[Document]:
+    """The documents that `words` name; a broken file counts only when no word can do without it."""
+    outside = {word: content for word in words if word not in found and (content := _file(directory, word)) is not None}
+    documents: list[Document] = []
+    broken: list[Problem] = []
+    for path, content in {**found, **outside}.items():
+        try:
+            documents.append(read(content, path))
+        except SparkiError as error:
+            if any(word in names_of(path, "") for word in words):
+                raise
+            broken += error.problems
+    try:
+        return named(documents, words)
+    except SparkiError as error:
+        raise SparkiError(*error.problems, *broken) from None
+
+
+def by_push(found: Mapping[str, bytes], known: Facts) -> tuple[list[Document], str]:
+    """The documents that a push would start, else those that a pull request would, and which of the two it is.
+
+    Raises SparkiError: `no_pipeline`, `nothing_to_run`.
+    """
+    documents = _all(found)
+    chosen, event = started(documents, branch=known.branch_name, default_branch=known.default_branch)
+    if not chosen:
+        tried = f"neither a push of '{known.branch_name or known.ref}' nor a pull request to '{known.default_branch}'"
+        raise _nothing(f"{tried} starts a pipeline here", documents)
+    return chosen, event
+
+
+def by_event(found: Mapping[str, bytes], event: str, payload: Mapping[str, Any], paths: Paths) -> list[Document]:
+    """The documents that an event with this payload would start, all filters obeyed. `paths` is asked where a filter needs it.
+
+    Raises SparkiError: `no_pipeline`, `nothing_to_run`.
+    """
+    documents = _all(found)
+    wanted = any(has_path_filter(document, event) for document in documents)
+    occurrence = occurrence_of(event, payload, paths() if wanted else None)
+    chosen = [document for document in documents if starts(document, occurrence)]
+    if not chosen:
+        raise _nothing(f"no pipeline here starts on this '{event}'", documents)
+    return chosen
+
+
+def occurrence_of(event: str, payload: Mapping[str, Any], paths: tuple[str, ...] | None = None) -> Occurrence:
+    """What the filters of `on` ask of an event, from its payload."""
+    ref = str(payload.get("ref") or "")
+    branch, tag = ref.removeprefix("refs/heads/") if ref.startswith("refs/heads/") else "", ""
+    if ref.startswith("refs/tags/"):
+        tag = ref.removeprefix("refs/tags/")
+    request, workflow_run = payload.get("pull_request"), payload.get("workflow_run")
+    if isinstance(request, Mapping) and isinstance(request.get("base"), Mapping):
+        branch = str(request["base"].get("ref") or "")
+    elif isinstance(workflow_run, Mapping):
+        branch = str(workflow_run.get("head_branch") or "")
+    action = str(payload.get("action") or "")
+    bound = event in ("push", "pull_request", "pull_request_target", "workflow_run", "merge_group")
+    return Occurrence(
+        event=event,
+        branch=branch if bound else "",
+        tag=tag if event == "push" else "",
+        types=(action,) if action else (),
+        paths=paths,
+    )
+
+
+def _nothing(message: str, documents: Sequence[Document]) -> SparkiError:
+    stems = ", ".join(names_of(document.file, document.name)[2] for document in documents)
+    return SparkiError(Problem(code="nothing_to_run", message=message, hint=f"name one: sparki run PIPELINE, of {stems}"))
+
+
+def _all(found: Mapping[str, bytes]) -> list[Document]:
+    if not found:
+        message = "this repository has no pipeline"
+        raise SparkiError(Problem(code="no_pipeline", message=message, hint="put a workflow into .github/workflows"))
+    documents: list[Document] = []
+    problems: list[Problem] = []
+    for path, content in found.items():
+        try:
+            documents.append(read(content, path))
+        except SparkiError as error:
+            problems += error.problems
+    if problems:
+        raise SparkiError(*problems)
+    return documents
+
+
+def _file(directory: str, word: str) -> bytes | None:
+    path = os.path.join(directory, word)
+    if not word.endswith((".yml", ".yaml")) or not os.path.isfile(path):
+        return None
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError as error:
+        raise SparkiError(Problem(code="unreadable_file", message=f"can't read {word}: {error.strerror}")) from error

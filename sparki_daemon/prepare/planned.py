@@ -1,0 +1,238 @@
+"""Put a request's parts together: each pipeline that is meant, planned for its event, with all that its run needs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from sparki_daemon.model.plan import Plan
+from sparki_daemon.model.problem import Position, Problem, SparkiError
+from sparki_daemon.pipeline.differences import Machine, differences, in_short
+from sparki_daemon.pipeline.document import Document
+from sparki_daemon.pipeline.expression.error import ExpressionError
+from sparki_daemon.pipeline.expression.evaluate import Scope
+from sparki_daemon.pipeline.expression.template import render
+from sparki_daemon.pipeline.inputs import input_values
+from sparki_daemon.pipeline.legs import select_legs
+from sparki_daemon.pipeline.needs import select_jobs
+from sparki_daemon.pipeline.pairs import by_hand
+from sparki_daemon.pipeline.plan import plan as make_plan
+from sparki_daemon.pipeline.select import event_for, names_of
+from sparki_daemon.pipeline.settings import FILE, Settings, read_settings
+from sparki_daemon.pipeline.triggers import DISPATCH
+from sparki_daemon.prepare.asked import Asked
+from sparki_daemon.prepare.choice import by_event, by_name, by_push
+from sparki_daemon.source import files
+from sparki_daemon.source.changed import base_sha, changed_paths
+from sparki_daemon.source.events import merged, payload
+from sparki_daemon.source.facts import Facts, facts
+from sparki_daemon.source.github_context import github_context
+from sparki_daemon.source.repository import Repository, find
+from sparki_daemon.source.snapshot import Snapshot, at_revision, take
+from sparki_daemon.system.process import system_name
+
+_HEADS = "refs/heads/"
+_ARCHES = {"aarch64": "ARM64", "arm64": "ARM64", "i686": "X86"}  # as RUNNER_ARCH has them; all else is X64
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One pipeline, ready to be run. `github` still lacks what only a run has: its id, number and attempt."""
+
+    plan: Plan
+    github: dict[str, Any]
+    event: dict[str, Any]
+    inputs: dict[str, Any] = field(default_factory=dict)
+    differences: tuple[Problem, ...] = ()
+    subject: str = ""  # what a run is called where no run-name says otherwise
+
+    @property
+    def branch(self) -> str | None:
+        """The branch that a checkout is on; None: detached, as for a pull request or a tag."""
+        ref = str(self.github["ref"])
+        return ref.removeprefix(_HEADS) if ref.startswith(_HEADS) else None
+
+    def title(self, *, variables: Mapping[str, str], run_id: str = "", run_number: int = 0) -> str:
+        """What a run is called: `run-name`, else what brought it. Raises SparkiError (`expression_failed`) with the place of the name."""
+        name = self.plan.run_name
+        if name is None:
+            return self.subject
+        github = {**self.github, "run_id": run_id, "run_number": str(run_number)}
+        try:
+            text = render(name.text, Scope({"github": github, "inputs": self.inputs, "vars": dict(variables)}))
+        except ExpressionError as error:
+            at = Position(self.plan.file, name.line, name.column)
+            message = f"'run-name' can't be computed: {error.message}"
+            raise SparkiError(Problem(code="expression_failed", message=message, at=at, hint=error.hint)) from None
+        return " ".join(text.split()) or self.subject
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What a request comes to before anything runs."""
+
+    repository: Repository
+    snapshot: Snapshot
+    facts: Facts
+    planned: tuple[Planned, ...]
+    settings: Settings = field(default_factory=Settings)
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def source(self) -> dict[str, Any]:
+        """The `source` of the public shapes."""
+        taken = self.snapshot
+        return {"tree": taken.tree, "commit": taken.head or taken.commit, "dirty": taken.dirty, "branch": self.facts.branch_name}
+
+    @property
+    def notes(self) -> tuple[Problem, ...]:
+        """What to say at the head of the runs: what the snapshot left out, and a line for each kind of difference."""
+        return (*self.snapshot.notes, *in_short([found for one in self.planned for found in one.differences]))
+
+
+def prepare(
+    directory: str,
+    *,
+    pipelines: Sequence[str],
+    jobs: Sequence[str],
+    ref: str | None,
+    objects: str,
+    event: str = "",
+    event_payload: Mapping[str, Any] | None = None,
+    inputs: Mapping[str, str] | None = None,
+    variables: Mapping[str, str] | None = None,
+    env: Mapping[str, str] | None = None,
+    matrix: Sequence[tuple[str, str]] = (),
+    search_path: str | None = None,
+) -> Prepared:
+    """Everything that a run of `directory` needs, or the SparkiError that says what is wrong with which file.
+
+    `pipelines`: words that name them, none: those that a push would start, or that `event` would. `jobs`: those alone, with what they
+    need. `ref`: a commit instead of the working tree. `objects`: a folder for the snapshot's new objects, made if there are any.
+    `event_payload`: laid over the payload that is made up. `inputs`: of a workflow_dispatch, as texts. `env`: the lowest layer of `env`.
+    `matrix`: (key, value) pairs that legs must have. `search_path`: the PATH that programs will be looked for in; None: don't look.
+    """
+    asked = Asked(
+        pipelines=pipelines,
+        jobs=jobs,
+        matrix=matrix,
+        event=event,
+        payload=event_payload,
+        inputs=inputs or {},
+        variables=variables or {},
+        env=env or {},
+    )
+    asked_event = asked.checked_event()
+    repository = find(directory)
+    snapshot = at_revision(repository, ref, objects) if ref else take(repository, objects)
+    known = facts(repository, snapshot)
+    settings = read_settings(_settings_file(repository, snapshot, at_commit=ref is not None))
+    found = files.pipelines(repository, snapshot if ref else None)
+    maker = _Maker(asked, repository, known, settings, search_path)
+    if pipelines:
+        chosen = [(one, asked_event or event_for(one)) for one in by_name(found, pipelines, directory)]
+    elif asked_event:
+        made_up = maker.payload(asked_event)
+        documents = by_event(found, asked_event, made_up, lambda: changed_paths(repository, snapshot, known, made_up))
+        chosen = [(one, asked_event) for one in documents]
+    else:
+        documents, fitting = by_push(found, known)
+        chosen = [(one, fitting) for one in documents]
+    return Prepared(repository, snapshot, known, maker.all(chosen), settings, asked.variables)
+
+
+def _settings_file(repository: Repository, snapshot: Snapshot, *, at_commit: bool) -> bytes | None:
+    if at_commit:
+        return files.read(snapshot, FILE)
+    try:
+        with open(os.path.join(repository.root, FILE), "rb") as file:
+            return file.read()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise SparkiError(Problem(code="unreadable_file", message=f"can't read {FILE}: {error.strerror}")) from error
+
+
+class _Maker:
+    """Plans documents for their events, all of one request."""
+
+    def __init__(
+        self, asked: Asked, repository: Repository, known: Facts, settings: Settings, search_path: str | None
+    ) -> None:
+        self.asked = asked
+        self.repository = repository
+        self.known = known
+        exists = None if search_path is None else _Search(search_path).exists
+        self.machine = Machine(
+            system=system_name(),
+            arch=_ARCHES.get(os.uname().machine, "X64"),
+            repository=known.repository,
+            exists=exists,
+            silence=settings.silence,
+        )
+
+    def payload(self, event: str, document: Document | None = None, inputs: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """The payload of an event: what can be made up, and what was given laid over it."""
+        base = ""
+        if event.startswith("pull_request"):
+            base = base_sha(self.repository, self.known, self.known.default_branch)
+        crons = [cron.text for trigger in (document.triggers if document else ()) for cron in trigger.crons]
+        file = document.file if document else ""
+        made_up = payload(self.known, event, base_sha=base, inputs=inputs, workflow_file=file, cron=crons[0] if crons else "")
+        given = {key: value for key, value in (self.asked.payload or {}).items() if inputs is None or key != "inputs"}
+        return merged(made_up, given)
+
+    def all(self, chosen: Sequence[tuple[Document, str]]) -> tuple[Planned, ...]:
+        """Raises SparkiError with the problems of all of them."""
+        planned: list[Planned] = []
+        problems: list[Problem] = []
+        for document, event in chosen:
+            try:
+                planned.append(self._one(document, event))
+            except SparkiError as error:
+                problems += error.problems
+        if problems:
+            if planned and not problems[-1].hint:
+                able = " ".join(names_of(one.plan.file, one.plan.name)[2] for one in planned)
+                problems[-1] = replace(problems[-1], hint=f"without it: sparki run {able}")
+            raise SparkiError(*problems)
+        return tuple(planned)
+
+    def _one(self, document: Document, event: str) -> Planned:
+        inputs: dict[str, Any] = {}
+        if event == DISPATCH:
+            declared = [one for trigger in document.triggers for one in trigger.inputs]
+            inputs = input_values(declared, self.asked.dispatch_inputs())
+        about = self.payload(event, document, inputs if event == DISPATCH else None)
+        github = github_context(
+            self.known, event_name=event, event=about, workflow=document.name, run_id="", run_number=0, workflow_file=document.file
+        )
+        made = make_plan(document, github=github, inputs=inputs, variables=self.asked.variables)
+        made = replace(made, env=(*by_hand(self.asked.env), *made.env))
+        made = select_jobs(made, self.asked.jobs) if self.asked.jobs else made
+        made = select_legs(made, self.asked.matrix) if self.asked.matrix else made
+        return Planned(made, github, about, inputs, tuple(differences(made, document, self.machine)), self._subject(document, event, about))
+
+    def _subject(self, document: Document, event: str, about: Mapping[str, Any]) -> str:
+        """What GitHub calls a run: the commit's message, the pull request's title, the release's name, else the workflow's name."""
+        request, release = about.get("pull_request"), about.get("release")
+        if isinstance(request, Mapping):
+            return str(request.get("title") or document.name)
+        if isinstance(release, Mapping):
+            return str(release.get("name") or document.name)
+        return self.known.commit.message.partition("\n")[0] if event == "push" else document.name
+
+
+class _Search:
+    """Looks for programs in the folders of a PATH, each once."""
+
+    def __init__(self, path: str) -> None:
+        self._folders = [folder for folder in path.split(os.pathsep) if folder]
+        self._known: dict[str, bool] = {}
+
+    def exists(self, name: str) -> bool:
+        if name not in self._known:
+            self._known[name] = any(os.access(os.path.join(folder, name), os.X_OK) for folder in self._folders)
+        return self._known[name]
