@@ -33,11 +33,10 @@ def differences(plan: Plan, document: Document, machine: Machine) -> list[Proble
 
     Only the plan's jobs count, and of jobs that are skipped here for their system that alone. Codes in `machine.silence` are left out.
     """
-    jobs = {job.base: job for job in reversed(plan.jobs)}
-    skipped = {base for base, job in jobs.items() if skip_reason(job, machine.system)}
-    going = [job for base, job in jobs.items() if base not in skipped]
+    legs = {job.base: job for job in reversed(plan.jobs) if not skip_reason(job, machine.system)}
+    going = [job for job in plan.jobs if legs.get(job.base) is job]
     found = [
-        *_of_labels(plan, machine, skipped),
+        *_of_labels(plan, machine),
         *_of_file(document, [job.base for job in going]),
         *(problem for job in going for problem in _of_steps(job, document, machine)),
     ]
@@ -58,10 +57,10 @@ def in_short(found: Sequence[Problem]) -> list[Problem]:
     return short
 
 
-def _of_labels(plan: Plan, machine: Machine, skipped: set[str]) -> Iterator[Problem]:
+def _of_labels(plan: Plan, machine: Machine) -> Iterator[Problem]:
     for job in plan.jobs:
         at = Position(plan.file, job.line, job.column)
-        if job.base in skipped and (reason := skip_reason(job, machine.system)):
+        if reason := skip_reason(job, machine.system):
             yield Problem(code=codes.OTHER_SYSTEM, message=f"job '{job.id}' is skipped: {reason}", at=at)
         elif label := missing_hardware(job.runs_on, machine.arch):
             message = f"job '{job.base}' asks for '{label}', and runs on this machine's {machine.arch}"

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 _COMMENT = re.compile(r"(?:^|(?<=\s))#.*")
 # Words before a command that are none themselves, or take a command as their arguments; then its variables.
 _BEFORE = (
-    r"(?:(?:if|then|do|else|elif|while|until|time|exec|command|env|nohup|nice|xargs|!)\s+(?:-\S+\s+)*"
+    r"(?:(?:if|then|do|else|elif|while|until|time|exec|command(?!\s+-[vV])|env|nohup|nice|xargs|!)\s+(?:-\S+\s+)*"
     r"|[A-Za-z_]\w*=(?:\"[^\"]*\"|'[^']*'|(?:[^\s;&|$`\"']|\$(?!\())*)\s+)*"
 )
 _WORD = r"(?P<word>[A-Za-z_][\w.+-]*)(?=$|[\s;&|)`<>])"
