@@ -76,14 +76,14 @@ class Pool:
             self._retire_old()
             idle = [link.name for link in self.links.values() if link.idle]
             try:
-                turn = await self._ledger.turn(arrived, gone, attached, idle)
+                turn = await self._ledger.turn(arrived, gone, attached, idle, committed=self._committed)
             except Exception:
                 log.exception("a turn could not be written; it is tried again")
                 self._arrived, self._gone, self._attached = arrived + self._arrived, gone + self._gone, attached + self._attached
                 await asyncio.sleep(0.5)
                 self._wake.set()
                 continue
-            await self._act(turn, gone)
+            await self._after(turn, gone)
 
     def close(self) -> None:
         """Let go of the runners; they work on and wait for the next builder."""
@@ -102,7 +102,8 @@ class Pool:
 
     # -- what a turn decided -------------------------------------------------------------------------------------------
 
-    async def _act(self, turn: Turn, gone: list[Gone]) -> None:
+    def _committed(self, turn: Turn) -> None:
+        """What can't wait for anything else once a turn is on disk: jobs go to their runners."""
         for name in turn.freed:
             if link := self.links.get(name):
                 link.job = None
@@ -114,6 +115,8 @@ class Pool:
                 link.assign(spec)
         for stop in turn.stop:
             self.stop(stop)
+
+    async def _after(self, turn: Turn, gone: list[Gone]) -> None:
         for dead in gone:
             await self._forget(dead.runner)
         self._spawn_missing(turn.waiting)

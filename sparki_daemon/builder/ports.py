@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -58,10 +59,12 @@ class Turn:
 class Ledger(Protocol):
     """The journal's side of a turn, which the engine brings."""
 
-    async def turn(self, arrived: list[Arrived], gone: list[Gone], attached: list[Attached], idle: list[str]) -> Turn:
+    async def turn(
+        self, arrived: list[Arrived], gone: list[Gone], attached: list[Attached], idle: list[str], *, committed: Callable[[Turn], None]
+    ) -> Turn:
         """Take what arrived into the journal, judge the dead, and give idle runners queued jobs: all in one transaction.
 
-        Idle runners are those of `idle` and those whose job this very turn ends.
+        Idle runners are those of `idle` and those whose job this very turn ends. `committed` is called as soon as the turn is on disk.
         """
         ...
 

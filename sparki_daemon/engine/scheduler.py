@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -68,8 +68,10 @@ class Scheduler:
 
     # -- the builder's Ledger ------------------------------------------------------------------------------------------
 
-    async def turn(self, arrived: list[Arrived], gone: list[Gone], attached: list[Attached], idle: list[str]) -> Turn:
-        return await self._store.write(partial(self._turn, arrived, gone, attached, idle))
+    async def turn(
+        self, arrived: list[Arrived], gone: list[Gone], attached: list[Attached], idle: list[str], *, committed: Callable[[Turn], None]
+    ) -> Turn:
+        return await self._store.write(partial(self._turn, arrived, gone, attached, idle), first=committed)
 
     async def cursor(self, runner: str) -> int:
         return await self._store.read(lambda tx: cursors.get(tx, runner))

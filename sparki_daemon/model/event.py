@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -15,6 +15,7 @@ class Event:
     stream: str
     kind: str
     data: dict[str, Any]
+    text: str = field(default="", compare=False, repr=False)  # `data` as JSON where the store has just written it; empty otherwise
 
     def to_json(self) -> dict[str, Any]:
         return {"seq": self.seq, "time": self.time, "stream": self.stream, "kind": self.kind, "data": self.data}

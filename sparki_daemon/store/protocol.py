@@ -44,8 +44,10 @@ class Tx(Protocol):
 class Store(Protocol):
     """The journal and the tables. Writes are durable when `write` returns."""
 
-    async def write(self, work: Callable[[Tx], Awaitable[T]]) -> T:
+    async def write(self, work: Callable[[Tx], Awaitable[T]], *, first: Callable[[T], None] | None = None) -> T:
         """Run `work` in a transaction and give its result once it is on disk; its exception, rolled back, otherwise.
+
+        `first` gets the result in the event loop right after the commit, before its events are told to anyone: for what must not wait.
 
         Raises SparkiError (`disk_full`, `store_unwritable`) where the disk refuses: then nothing is acknowledged or shown. Only after
         a failed fsync with no commit and no clean end after it may the next opening find the write, whole.

@@ -29,12 +29,14 @@ LOCKED_LIMIT_S = 120.0  # how long others may keep us from writing before caller
 class _Item(NamedTuple):
     work: Callable[[Tx], Awaitable[Any]]
     future: asyncio.Future[Any]
+    first: Callable[[Any], None] | None = None
 
 
 class _Outcome(NamedTuple):
     future: asyncio.Future[Any]
     result: Any
     error: BaseException | None
+    first: Callable[[Any], None] | None = None
 
 
 class SqliteStore:
@@ -66,9 +68,9 @@ class SqliteStore:
         gate, connection = open_state(path, now=stamp(now()))
         return cls(path, gate, connection, now)
 
-    async def write(self, work: Callable[[Tx], Awaitable[T]]) -> T:
+    async def write(self, work: Callable[[Tx], Awaitable[T]], *, first: Callable[[T], None] | None = None) -> T:
         future: asyncio.Future[T] = self._bind().create_future()
-        self._waiting.put(_Item(work, future))
+        self._waiting.put(_Item(work, future, first))
         return await future
 
     async def read(self, work: Callable[[Tx], Awaitable[T]]) -> T:
@@ -191,13 +193,13 @@ class SqliteStore:
         tx = self._tx
         alone = len(batch) == 1  # the transaction is its savepoint
         outcomes = []
-        for work, future in batch:
+        for work, future, first in batch:
             before = len(tx.events)
             tx.now = stamp(self._now())
             if not alone:
                 connection.execute("SAVEPOINT item")
             try:
-                outcomes.append(_Outcome(future, drive(work(tx)), None))
+                outcomes.append(_Outcome(future, drive(work(tx)), None, first))
             except BaseException as error:  # a worker's exception belongs to its caller, of whatever kind it is
                 if of_the_disk(error):
                     raise
@@ -247,6 +249,9 @@ class SqliteStore:
     # From here on: the loop again.
 
     def _settle(self, events: list[Event], outcomes: list[_Outcome]) -> None:
+        for _, result, error, first in outcomes:
+            if first is not None and error is None:
+                self._call(first, result)
         if events:
             for listener in self._listeners:
                 try:
@@ -254,13 +259,20 @@ class SqliteStore:
                 except Exception as failure:  # the commit stands, and its callers must hear of it
                     context = {"message": "a commit listener failed", "exception": failure}
                     asyncio.get_running_loop().call_exception_handler(context)
-        for future, result, error in outcomes:
+        for future, result, error, _ in outcomes:
             if future.done():  # its caller was cancelled
                 continue
             if error is None:
                 future.set_result(result)
             else:
                 future.set_exception(error)
+
+    def _call(self, listener: Callable[[Any], None], about: Any) -> None:
+        try:
+            listener(about)
+        except Exception as error:  # the commit stands, and its callers must hear of it
+            context = {"message": "a commit listener failed", "exception": error}
+            asyncio.get_running_loop().call_exception_handler(context)
 
     def _closed(self) -> None:
         assert self._closing is not None

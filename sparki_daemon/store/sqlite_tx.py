@@ -55,8 +55,8 @@ class SqliteTx:
     async def append(self, kind: str, /, *, stream: str, **data: Any) -> Event:
         if self._head is None:
             self._head = self.head()
-        event = Event(self._head + 1, self.now, stream, kind, data)
-        self._run(APPEND, {"seq": event.seq, "time": event.time, "stream": stream, "kind": kind, "data": encode(data)})
+        event = Event(self._head + 1, self.now, stream, kind, data, encode(data))
+        self._run(APPEND, {"seq": event.seq, "time": event.time, "stream": stream, "kind": kind, "data": event.text})
         self._head = event.seq
         self.events.append(event)
         return event

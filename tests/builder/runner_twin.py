@@ -95,7 +95,9 @@ class LedgerTwin:
     fails: int = 0  # turns that can't be written
     answer: Callable[[list[str]], Turn] = lambda _: Turn()
 
-    async def turn(self, arrived: list[Arrived], gone: list[Gone], attached: list[Attached], idle: list[str]) -> Turn:
+    async def turn(
+        self, arrived: list[Arrived], gone: list[Gone], attached: list[Attached], idle: list[str], *, committed: Callable[[Turn], None]
+    ) -> Turn:
         await asyncio.sleep(0)
         if self.fails:
             self.fails -= 1
@@ -107,7 +109,9 @@ class LedgerTwin:
             self.taken[piece.runner] = have + piece.data[len(have) - piece.offset :]
         self.gone += gone
         self.attached += attached
-        return self.answer(idle)
+        turn = self.answer(idle)
+        committed(turn)
+        return turn
 
     async def cursor(self, runner: str) -> int:
         return len(self.taken.get(runner, b""))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
@@ -54,10 +55,10 @@ class Bench:
         )
         await self.store.write(lambda tx: self.scheduler.begin(tx, new))
 
-    async def turn(
-        self, *arrived: Arrived, gone: list[Gone] | None = None, met: list[Attached] | None = None, idle: tuple[str, ...] = ()
-    ) -> Turn:
-        turn = await self.scheduler.turn(list(arrived), gone or [], met or [], list(idle))
+    async def turn(self, *arrived: Arrived, gone: Sequence[Gone] = (), met: Sequence[Attached] = (), idle: Sequence[str] = ()) -> Turn:
+        told: list[Turn] = []
+        turn = await self.scheduler.turn(list(arrived), list(gone), list(met), list(idle), committed=told.append)
+        assert told == [turn]
         for runner, spec in turn.assign:
             self.held[spec["key"]] = (runner, spec["epoch"], spec["job"])
         self.stops += [stop.job for stop in turn.stop]
