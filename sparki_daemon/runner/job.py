@@ -6,7 +6,6 @@ import contextlib
 import os
 import sys
 import traceback
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +13,7 @@ from sparki_daemon.model.plan import JobPlan, StepPlan
 from sparki_daemon.model.spec import JobSpec
 from sparki_daemon.runner.child import Limits
 from sparki_daemon.runner.environment import job_layer, runner_context
+from sparki_daemon.runner.frame import Frame
 from sparki_daemon.runner.link import Link
 from sparki_daemon.runner.loop import Loop
 from sparki_daemon.runner.output import Output
@@ -22,9 +22,10 @@ from sparki_daemon.runner.run_file import RunFile, RunFiles
 from sparki_daemon.runner.scope import CANCELLED, FAILURE, LOST, BadValue, JobScope
 from sparki_daemon.runner.spool import Spool
 from sparki_daemon.runner.step import Step
+from sparki_daemon.runner.summary import Summary
 from sparki_daemon.runner.workspace import ENV_FILES, Folders
 from sparki_daemon.system.clock import now_ms
-from sparki_daemon.system.files import remove_tree, write_atomic
+from sparki_daemon.system.files import write_atomic
 from sparki_daemon.system.nonce import VARIABLE
 from sparki_daemon.system.tree import end_children
 
@@ -65,14 +66,16 @@ class Job:
         self.output = Output(host.loop, f"{spec['log']}.log", lambda size: host.link.grew(spec["job"], size))
         self.forced = False
         self.added_paths: list[str] = []
-        self._spec = spec
+        self.summary = Summary(spec["log"])
+        self.posts: list[Step] = []  # for the job's end, the last first
+        self.posts_made = 0
+        self.spec = spec
         self._held: list[dict[str, Any]] = []
         self._reason = ""
         self._orphaned = False
         self._broken = False
         self._step: Step | None = None
         self._outputs: dict[str, str] = {}
-        self._actions: list[str] = []
 
     def run(self) -> None:
         """Do the job. It ends with a `job.finished`, whatever happens in here."""
@@ -80,15 +83,16 @@ class Job:
         steps: list[StepPlan] = []
         try:
             self._prepare()
-            steps = [*self.plan.steps]
-            while steps and not self._orphaned:
-                self._do(steps.pop(0))
+            frame = Frame(self.scope, self.plan.steps, shell=self.plan.shell, working_directory=self.plan.working_directory)
+            steps = [*reversed(self.plan.steps)]
+            while (steps or self.posts) and not self._orphaned:
+                self._do(Step(self, steps.pop(), frame) if steps else self.posts.pop())
             self._outputs = self._evaluate_outputs()
         except (BadValue, OSError) as error:
             self._fail(str(error))
         except Exception as error:
             self._break(error)
-        self._end(lost=self._orphaned and bool(steps))
+        self._end(lost=self._orphaned and bool(steps or self.posts))
 
     # -- from outside --------------------------------------------------------------------------------------------------
 
@@ -129,11 +133,12 @@ class Job:
 
     def _prepare(self) -> None:
         """Folders, contexts, variables. Raises BadValue, OSError, and what a broken run file raises."""
-        host, spec = self.host, self._spec
+        host, spec = self.host, self.spec
         run = self.run_file = host.run_files.get(spec["run_file"])
         self.plan = run.job(spec["key"])
         host.folders.make(self.work, self.temp)
-        github = {**run.github, "job": self.plan.base, "workspace": self.workspace}
+        files = {name: f"{self.temp}/{name}" for name in ENV_FILES}
+        github = {**run.github, **files, "job": self.plan.base, "workspace": self.workspace}
         runner = runner_context(host.name, self.work, self.temp)
         self.scope.open(run, self.plan, spec, github, runner)
         self.base_env = {"CI": "true", **run.host_env, **job_layer(run.spec, self.work)}
@@ -144,7 +149,7 @@ class Job:
             **run.github_env,
             "GITHUB_JOB": self.plan.base,
             "GITHUB_WORKSPACE": self.workspace,
-            **{f"GITHUB_{name.upper()}": f"{self.temp}/{name}" for name in ENV_FILES},
+            **{f"GITHUB_{name.upper()}": path for name, path in files.items()},
             **{f"RUNNER_{name.upper()}": value for name, value in runner.items()},
             VARIABLE: f"{host.mark}.{self.uid}.{self.epoch}",
         }
@@ -156,8 +161,8 @@ class Job:
         if minutes > 0:
             host.loop.after("job", minutes * host.limits.minute_s, lambda: self.cancel(reason="timed_out"))
 
-    def _do(self, plan: StepPlan) -> None:
-        step = self._step = Step(self, plan)
+    def _do(self, step: Step) -> None:
+        self._step = step
         try:
             if self.forced:
                 step.skip()
@@ -178,16 +183,6 @@ class Job:
                 outputs[name] = value
         return outputs
 
-    def default_action(self, plan: StepPlan) -> str:
-        """What GITHUB_ACTION is in a step without an id: `__run`, `__run_2`, `__actions_checkout`."""
-        if not self._actions:
-            seen: Counter[str] = Counter()
-            for step in self.plan.steps:
-                kind = "__" + (step.uses.partition("@")[0].replace("/", "_").replace(".", "") if step.uses else "run")
-                seen[kind] += not step.id
-                self._actions.append(kind if seen[kind] == 1 else f"{kind}_{seen[kind]}")
-        return self._actions[plan.index]
-
     # -- the end -------------------------------------------------------------------------------------------------------
 
     def _fail(self, why: str) -> None:
@@ -204,9 +199,8 @@ class Job:
 
     def _end(self, *, lost: bool) -> None:
         """Leave nothing behind, then tell the end."""
-        gone = False
         try:
-            gone = self._leave()
+            self._leave()
         except Exception as error:
             self._break(error)
         self.write({
@@ -215,14 +209,14 @@ class Job:
             "reason": ORPHANED if lost else self.output.masker.mask_text(self._reason),
             "outputs": self._outputs,
             "log": self.output.size,
+            "summary": self.summary.size,
         })  # fmt: skip
         self.host.link.flush()
         self.output.close()
-        if not gone:
-            remove_tree(self.work)
+        self.host.folders.put_away_work(self.work)
 
-    def _leave(self) -> bool:
-        """End what runs, keep what it said, remove what it made; True: nothing more is to be removed."""
+    def _leave(self) -> None:
+        """End what runs, keep what it said, remove the folder that may hold secrets."""
         host, output = self.host, self.output
         os.chdir("/")
         for timer in ("job", "step", "ladder", "reap", "cleanup"):
@@ -236,6 +230,8 @@ class Job:
         output.end()
         if trouble := output.finish():
             output.line(f"Warning: the log may not survive a power cut: {trouble}")
+        if trouble := self.summary.finish():
+            output.line(f"Warning: the summary may not survive a power cut: {trouble}")
         if self._held and self._held[-1]["kind"] == "step.finished":
             self._held[-1] |= {"left": left, "to": output.size}  # what came last is the last step's
-        return host.folders.put_away(self.work, self.temp)
+        host.folders.put_away_temp(self.temp)

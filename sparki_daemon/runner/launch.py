@@ -1,35 +1,35 @@
-"""Prepares what a step starts: a script and its shell, or a native action, with its variables and its folder."""
+"""Prepares what a step starts: a script and its shell, or an action's process, with its variables and its folder."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from sparki_daemon.model.plan import StepPlan
 from sparki_daemon.runner import shells
-from sparki_daemon.runner.actions import ACTIONS, Call, action_name
+from sparki_daemon.runner.actions import ACTIONS, Call, Native, action_name
 from sparki_daemon.runner.child import fork, spawn
 from sparki_daemon.runner.environment import with_paths
 
 if TYPE_CHECKING:
-    from sparki_daemon.runner.job import Job
+    from sparki_daemon.runner.action_file import LocalAction
+    from sparki_daemon.runner.step import Step
 
 Start = Callable[[], int]  # gives the pid
 
 
-def script(job: Job, plan: StepPlan) -> tuple[Start, str]:
+def script(step: Step) -> tuple[Start, str]:
     """How to start a step's script, and the path of the file that it is in.
 
     Raises BadValue, ShellError, and OSError for a shell or folder that is not there and a disk that is full.
     """
+    job, plan = step.job, step.plan
     assert plan.run is not None  # a step without `uses` has it
-    scope = job.scope
-    text = scope.text(plan.run, "run")
-    env = environment(job, plan)
-    shell = _shell(job, plan, env)
-    template = plan.working_directory or job.plan.working_directory
-    folder = os.path.join(job.workspace, scope.text(template, "working-directory")) if template else job.workspace
+    text = step.scope.text(plan.run, "run")
+    env = environment(step)
+    shell = _shell(step, env)
+    template = plan.working_directory or step.frame.working_directory
+    folder = os.path.join(job.workspace, step.scope.text(template, "working-directory")) if template else job.workspace
     if not os.path.isdir(folder):
         raise OSError(f"there is no folder '{os.path.relpath(folder, job.workspace)}' in the workspace")
     program = job.host.programs.find(shell.program, env)
@@ -41,29 +41,67 @@ def script(job: Job, plan: StepPlan) -> tuple[Start, str]:
     return (lambda: spawn(command, env, folder, job.output.write_fd)), path
 
 
-def action(job: Job, plan: StepPlan) -> tuple[Start, str]:
-    """How to start a native action; it has no file. Raises BadValue, and ValueError for an action that is not there."""
-    main = ACTIONS.get(action_name(plan.uses))
-    if main is None:
-        raise ValueError(f"there is no '{plan.uses}' here: it is none of {', '.join(sorted(ACTIONS))}")
-    inputs = {name.lower(): value for name, value in job.scope.pairs(plan.inputs, "with").items()}
-    env = environment(job, plan)
-    call = Call(inputs=inputs, env=env, workspace=job.workspace, work=job.work, temp=job.temp, run=job.run_file.spec)
-    return (lambda: fork(lambda: main(call), env, job.workspace, job.output.write_fd)), ""
+def find_native(uses: str) -> Native:
+    """The native action that `uses` names. Raises ValueError for one that is not there."""
+    found = ACTIONS.get(action_name(uses))
+    if found is None:
+        raise ValueError(f"there is no '{uses}' here: it is none of {', '.join(sorted(ACTIONS))}")
+    return found
 
 
-def environment(job: Job, plan: StepPlan) -> dict[str, str]:
+def native(step: Step, action: Native, *, post: bool) -> Start:
+    """How to start a native action, or what it does at the job's end. Raises BadValue."""
+    job = step.job
+    inputs = {name.lower(): value for name, value in step.scope.pairs(step.plan.inputs, "with").items()}
+    env = environment(step)
+    call = Call(
+        inputs=inputs, env=env, workspace=job.workspace, work=job.work, temp=job.temp, run=job.run_file.spec, job=job.spec, state=step.state
+    )
+    return lambda: fork(lambda: action.work(post=post)(call), env, job.workspace, job.output.write_fd)
+
+
+def javascript(step: Step, action: LocalAction, inputs: Mapping[str, str], *, post: bool) -> Start:
+    """How to start a script of a JavaScript action with the machine's node, whichever it asks for. Raises OSError.
+
+    Source: actions/runner, Handlers/Handler.cs and NodeScriptActionHandler.cs.
+    """
+    job = step.job
+    path = os.path.join(action.folder, action.post if post else action.main)
+    if not os.path.isfile(path):
+        raise OSError(f"{action.file} names the script '{action.post if post else action.main}', which is not there")
+    env = environment(step)
+    # GitHub's runner brings its own node, whatever a step has put into PATH.
+    program = job.host.programs.find("node", job.base_env) or job.host.programs.find("node", env)
+    if program is None:
+        raise OSError("there is no 'node' in PATH, and a JavaScript action needs one")
+    env |= {f"INPUT_{name.replace(' ', '_').upper()}": value for name, value in inputs.items()}
+    env |= {f"STATE_{name}": value for name, value in step.state.items()}
+    return lambda: spawn([program, path], env, job.workspace, job.output.write_fd)
+
+
+def environment(step: Step) -> dict[str, str]:
     """All variables of a step's process. Source for the order: actions/runner, ScriptHandler."""
-    env = {**job.base_env, **job.scope.env, **job.fixed_env, "GITHUB_ACTION": plan.id or job.default_action(plan)}
+    job, frame = step.job, step.frame
+    env = {**job.base_env, **step.scope.env, **job.fixed_env, **action_variables(step.plan.uses)}
+    env["GITHUB_ACTION"] = frame.action_name(step.plan)
+    if frame.folder:
+        env["GITHUB_ACTION_PATH"] = frame.folder
     with_paths(env, job.added_paths)
     return env
 
 
-def _shell(job: Job, plan: StepPlan, env: dict[str, str]) -> shells.Shell:
-    template = plan.shell or job.plan.shell
+def action_variables(uses: str) -> dict[str, str]:
+    """Which action of another repository a step runs; empty for any other step."""
+    remote = bool(action_name(uses))
+    name, _, ref = uses.partition("@") if remote else ("", "", "")
+    return {"GITHUB_ACTION_REPOSITORY": "/".join(name.split("/")[:2]), "GITHUB_ACTION_REF": ref}
+
+
+def _shell(step: Step, env: dict[str, str]) -> shells.Shell:
+    template = step.plan.shell or step.frame.shell
     if template:
-        return shells.named(job.scope.text(template, "shell"))
-    return shells.default(has_bash=job.host.programs.find("bash", env) is not None)
+        return shells.named(step.scope.text(template, "shell"))
+    return shells.default(has_bash=step.job.host.programs.find("bash", env) is not None)
 
 
 def write(path: str, text: str) -> None:

@@ -7,9 +7,11 @@ import os
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
+from sparki_daemon.runner.annotations import Annotation
 from sparki_daemon.runner.commands import Command, Scanner
 from sparki_daemon.runner.loop import READ, Loop
 from sparki_daemon.runner.mask import Masker
+from sparki_daemon.runner.matchers import Matchers
 from sparki_daemon.runner.spool import FULL_DISK_PAUSE_S
 from sparki_daemon.store.log_writer import LogWriteError, LogWriter
 
@@ -22,6 +24,10 @@ class Obeys(Protocol):
 
     def obey(self, command: Command) -> str | None:
         """Do what a command says; gives the line to print for it, or None."""
+        ...
+
+    def annotate(self, annotation: Annotation) -> None:
+        """Keep what a problem matcher found in a line."""
         ...
 
 
@@ -40,11 +46,12 @@ class Output:
         os.set_blocking(self._read_fd, False)
         self._scanner = Scanner()
         self._obeys: Obeys | None = None
-        self._title = ""  # of the step whose first byte has not come
+        self._titles: list[str] = []  # of the step, and of those within it, whose first byte has not come
         self._at_line_start = True
         self._unwritten = b""
         self._wide = False
         self.masker = Masker()
+        self.matchers = Matchers()
         self._watch()
 
     @property
@@ -59,9 +66,22 @@ class Output:
 
     def begin(self, title: str, obeys: Obeys) -> int:
         """A step begins; its title becomes the first line of its text, once there is any. Gives where that text begins in the log."""
-        self._title = title
+        self._titles = [f"▸ {title}"]
         self._obeys = obeys
         return self._log.size
+
+    def enter(self, title: str, obeys: Obeys) -> Obeys | None:
+        """A step within the step begins. Gives who obeyed before."""
+        before, self._obeys = self._obeys, obeys
+        self._titles.append(f"▾ {title}")
+        return before
+
+    def leave(self, before: Obeys | None) -> None:
+        """The step within has ended, and `before` obeys again."""
+        self._settle()
+        if self._titles:  # it said nothing
+            self._titles.pop()
+        self._obeys = before
 
     def drain(self) -> None:
         """Take what is in the pipe now: all that a process which has just ended has written, and no more than a pipe holds."""
@@ -71,10 +91,15 @@ class Output:
 
     def end(self) -> int:
         """Nothing of the step's text is held back any longer. Gives where it ends in the log."""
-        self._pass_on(self._scanner.flush())
-        self._write(self.masker.flush())
-        self._title = ""
+        self._settle()
+        self._titles = []
         return self._log.size
+
+    def _settle(self) -> None:
+        self._pass_on(self._scanner.flush())
+        self._show(self.masker.flush())
+        if self.matchers.active:
+            self._annotate(self.matchers.flush())
 
     def stop_commands(self, token: str) -> None:
         """Take no line of the step for a command until `::token::`."""
@@ -82,7 +107,7 @@ class Output:
 
     def line(self, text: str) -> None:
         """A line of the runner's own."""
-        self._write(self.masker.flush())
+        self._show(self.masker.flush())
         self._write(("" if self._at_line_start else "\n").encode() + self.masker.mask_text(text).encode("utf-8", "replace") + b"\n")
 
     def finish(self) -> str:
@@ -128,16 +153,29 @@ class Output:
     def _pass_on(self, pieces: Iterable[bytes | Command]) -> None:
         for piece in pieces:
             if isinstance(piece, bytes):
-                self._write(self.masker.feed(piece))
+                self._show(self.masker.feed(piece))
             elif self._obeys and (text := self._obeys.obey(piece)) is not None:
                 self.line(text)
+
+    def _show(self, masked: bytes) -> None:
+        """Text of the step's, without its secrets: what a matcher cuts out of a line must hold no part of one."""
+        self._write(masked)
+        if self.matchers.active:
+            self._annotate(self.matchers.feed(masked))
+
+    def _annotate(self, annotations: list[Annotation]) -> None:
+        for annotation in annotations:
+            if self._obeys:
+                self._obeys.annotate(annotation)
+        if trouble := self.matchers.trouble():
+            self.line(f"Warning: {trouble}")
 
     def _write(self, data: bytes) -> None:
         if not data:
             return
-        if self._title:
-            title, self._title = self.masker.mask_text(self._title), ""
-            data = (b"" if self._at_line_start else b"\n") + f"▸ {title}\n".encode("utf-8", "replace") + data
+        if self._titles:
+            titles, self._titles = self.masker.mask_text("\n".join(self._titles)), []
+            data = (b"" if self._at_line_start else b"\n") + f"{titles}\n".encode("utf-8", "replace") + data
         self._at_line_start = data.endswith(b"\n")
         if self._unwritten:
             self._unwritten += data

@@ -37,7 +37,7 @@ class JobScope:
             {
                 "success": lambda: self.status == SUCCESS,
                 "failure": lambda: self.status == FAILURE,
-                "cancelled": lambda: self.status == CANCELLED,
+                "cancelled": self._is_cancelled,
                 "always": lambda: True,
                 "hashFiles": self._hash_files,
             },
@@ -74,6 +74,13 @@ class JobScope:
         """What the `env` context is from now on."""
         self.env = env
         self.contexts["env"] = env
+
+    def enter(self, action: str, variables: Mapping[str, str]) -> None:
+        """A step begins: what the `github` context says of its action."""
+        github = self.contexts["github"]
+        assert isinstance(github, dict)
+        github["action"] = action
+        github |= {name.removeprefix("GITHUB_").lower(): value for name, value in variables.items()}
 
     def value(self, template: Template, what: str) -> Value:
         """The value of a template. Raises BadValue; `what` names the key for its text."""
@@ -123,6 +130,9 @@ class JobScope:
         if step:
             self.steps[step] = {"outputs": dict(outputs), "outcome": outcome, "conclusion": conclusion}
 
+    def _is_cancelled(self) -> bool:
+        return self.status == CANCELLED
+
     def _hash_files(self, *arguments: Value) -> Value:
         from sparki_daemon.runner.hash_files import hash_files  # noqa: PLC0415  # few jobs need it
 
@@ -130,3 +140,35 @@ class JobScope:
 
     def _place(self, template: Template) -> str:
         return f"{self.file}:{template.line}:{template.column}" if template.line else self.file
+
+
+class CompositeScope(JobScope):
+    """The contexts of one use of a composite action, whose steps see no secrets, no variables and no needs.
+
+    Its status is that of its own steps so far; once it has `ended`, for what its actions do at the job's end, it is the job's.
+    Source: actions/runner, action_yaml.json and Expressions/SuccessFunction.cs.
+    """
+
+    def __init__(self, outer: JobScope, file: str, inputs: Mapping[str, str], github: Mapping[str, Value]) -> None:
+        super().__init__()
+        self.file, self.workspace, self.home = file, outer.workspace, outer.home
+        self.ended = False
+        self._outer = outer
+        self._status = SUCCESS
+        outer_github = outer.contexts["github"]
+        assert isinstance(outer_github, Mapping)
+        self.contexts |= {name: outer.contexts[name] for name in ("job", "matrix", "runner", "strategy")}
+        self.contexts |= {"env": self.env, "github": {**outer_github, **github}, "inputs": dict(inputs), "steps": self.steps}
+
+    @property
+    def status(self) -> str:
+        return self._outer.status if self.ended else self._status
+
+    def worsen(self, status: str) -> None:
+        if self.ended:
+            self._outer.worsen(status)
+        elif status == CANCELLED or (status == FAILURE and self._status == SUCCESS):
+            self._status = status
+
+    def _is_cancelled(self) -> bool:
+        return self._outer._is_cancelled()  # noqa: SLF001  # the job's

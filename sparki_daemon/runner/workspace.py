@@ -35,13 +35,17 @@ class Folders:
             for name in ENV_FILES:
                 os.close(os.open(f"{temp}/{name}", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
-    def put_away(self, work: str, temp: str) -> bool:
-        """Keep what is as it was made for the next job, and remove the temp folder in any case; True: the work folder is gone too."""
+    def put_away_temp(self, temp: str) -> None:
+        """Remove a job's temp folder, or keep it for the next job where it is as it was made; before the job's end is told."""
         with contextlib.suppress(OSError):  # the one file that each job gets anew
             os.unlink(f"{temp}/npmrc")
         if not self._keep(temp, os.path.dirname(temp), 0o700, ENV_FILES, _is_empty_file):
             remove_tree(temp)
-        return self._keep(work, _beside_run(work), 0o755, IN_WORK, _is_empty_folder)
+
+    def put_away_work(self, work: str) -> None:
+        """The same for its work folder; it may be large, so after the job's end was told."""
+        if not self._keep(work, _beside_run(work), 0o755, IN_WORK, _is_empty_folder):
+            remove_tree(work)
 
     def close(self) -> None:
         """Remove the spare ones."""

@@ -266,6 +266,8 @@ class Driver:
             "work": str(folder / uid),
             "temp": str(self.home / "temp" / uid),
             "log": str(self.home / "logs" / uid),
+            "artifacts": str(self.home / "artifacts"),
+            "cache": str(self.home / "cache"),
         }
 
     def assign(self, *steps: dict[str, Any] | str, **keys: Any) -> str:
@@ -282,6 +284,9 @@ class Driver:
     def do(self, *steps: dict[str, Any] | str, **keys: Any) -> Done:
         """Give the runner a job, and wait for its end."""
         return self.result(self.assign(*steps, **keys))
+
+    def cancel(self, job: str, epoch: int = 1) -> None:
+        self.send(Frame.CANCEL, {"job": job, "epoch": epoch})
 
     def log(self, job: str) -> str:
         path = self.home / "logs" / f"{job}.log"

@@ -19,6 +19,11 @@ from sparki_daemon.runner.workspace import ENV_FILES, Folders
 RUN = {"plan": {"file": "ci.yml", "env": [], "jobs": []}, "github": {}, "event": {}, "env": {}, "home": "user", "user_home": "/nobody"}
 
 
+def put_away(folders: Folders, work: str, temp: str) -> None:
+    folders.put_away_temp(temp)
+    folders.put_away_work(work)
+
+
 def never(_seconds: float) -> None:
     raise AssertionError("the disk is not full")
 
@@ -157,7 +162,7 @@ def test_a_jobs_folders_are_as_they_should_be_whether_new_or_used_before(tmp_pat
         work, temp = paths(tmp_path, number)
         folders.make(work, temp)
         seen.append((os.stat(work).st_ino, listing(work), listing(temp), oct(os.stat(temp).st_mode)))
-        assert folders.put_away(work, temp)
+        put_away(folders, work, temp)
         assert not os.path.exists(work)
         assert not os.path.exists(temp)
 
@@ -188,8 +193,8 @@ def test_a_folder_that_a_job_changed_is_not_the_next_ones(tmp_path: Path, spoil)
     clean = listing(work)
     spoil(work, temp)
 
-    assert not folders.put_away(work, temp)
-    assert os.path.exists(work)
+    put_away(folders, work, temp)
+    assert not os.path.exists(work)
     assert not os.path.exists(temp)
     folders.make(*paths(tmp_path, 2))
     assert listing(paths(tmp_path, 2)[0]) == clean
@@ -201,7 +206,7 @@ def test_what_a_job_wrote_into_its_temp_folder_is_gone_with_it(tmp_path: Path, n
     work, temp = paths(tmp_path, 1)
     folders.make(work, temp)
     Path(temp, name).write_text("secret")
-    folders.put_away(work, temp)
+    put_away(folders, work, temp)
 
     assert not os.path.exists(temp)
     assert not list((tmp_path / "temp").rglob("*"))
@@ -217,7 +222,7 @@ def test_what_an_earlier_attempt_left_is_not_in_the_way(tmp_path: Path) -> None:
         assert sorted(os.listdir(work)) == ["home", "tmp", "workspace"]
         assert os.listdir(f"{work}/workspace") == []
         assert sorted(os.listdir(temp)) == sorted(ENV_FILES)
-        folders.put_away(work, temp)
+        put_away(folders, work, temp)
 
 
 def test_a_program_is_found_by_path_and_again_after_it_moved(tmp_path: Path) -> None:

@@ -1,21 +1,43 @@
-"""The actions that run here without a network: a table from their name to what does their work."""
+"""The actions that run here without a network: what does their work, and what they do once the job's steps are done.
+
+Which inputs they have, and what becomes of each, is `pipeline.actions`' table.
+"""
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
+from sparki_daemon.pipeline.actions import action_name
+from sparki_daemon.runner.actions import checkout, setup_python  # most jobs use them: loaded once, before a runner forks
 from sparki_daemon.runner.actions.call import Call
-from sparki_daemon.runner.actions.checkout import main as checkout
-from sparki_daemon.runner.actions.setup_python import main as setup_python
 
-__all__ = ["ACTIONS", "Call", "action_name"]
+__all__ = ["ACTIONS", "Call", "Native", "action_name", "checkout", "setup_python"]
 
-ACTIONS: Mapping[str, Callable[[Call], int]] = {
-    "actions/checkout": checkout,
-    "actions/setup-python": setup_python,
+_HERE = "sparki_daemon.runner.actions"
+
+
+class Native(NamedTuple):
+    """A module under this package whose `main`, and at the job's end `post`, take a Call and give an exit code."""
+
+    module: str
+    main: str = "main"
+    post: str = ""  # empty: nothing to do then
+    post_if: str = "always()"
+
+    def work(self, *, post: bool) -> Callable[[Call], int]:
+        """The function for one of the two, its module loaded: in the fork that runs it, so that nobody else pays."""
+        return getattr(importlib.import_module(f"{_HERE}.{self.module}"), self.post if post else self.main)  # type: ignore[no-any-return]
+
+
+ACTIONS: Mapping[str, Native] = {
+    "actions/cache": Native("cache", post="save_at_end", post_if="success()"),
+    "actions/cache/restore": Native("cache", "restore"),
+    "actions/cache/save": Native("cache", "save"),
+    "actions/checkout": Native("checkout"),
+    "actions/download-artifact": Native("download_artifact"),
+    "actions/setup-node": Native("setup_node"),
+    "actions/setup-python": Native("setup_python"),
+    "actions/upload-artifact": Native("upload_artifact"),
 }
-
-
-def action_name(uses: str) -> str:
-    """The name of a `uses:` without its version, in lower case: `actions/checkout@v4` is `actions/checkout`."""
-    return uses.partition("@")[0].strip().lower()

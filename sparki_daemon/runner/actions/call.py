@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from sparki_daemon.model.spec import RunSpec
+from sparki_daemon.model.spec import JobSpec, RunSpec
+
+_END = "ghadelimiter_of_sparki"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +21,8 @@ class Call:
     work: str
     temp: str
     run: RunSpec
+    job: JobSpec
+    state: Mapping[str, str] = field(default_factory=dict)  # at the job's end: what the step has left for it
 
     def flag(self, name: str, *, default: bool) -> bool:
         """An input that is true or false. Raises ValueError for another text."""
@@ -33,8 +38,21 @@ class Call:
             data = data[os.write(1, data) :]
 
     def output(self, name: str, value: str) -> None:
-        """An output of the step."""
-        self._append("GITHUB_OUTPUT", f"{name}={value}\n")
+        """An output of the step, of one line or more."""
+        self._append("GITHUB_OUTPUT", f"{name}={value}\n" if "\n" not in value else f"{name}<<{_END}\n{value}\n{_END}\n")
+
+    def leave(self, name: str, value: str) -> None:
+        """Something for what this action does at the job's end."""
+        self._append("GITHUB_STATE", f"{name}={value}\n")
+
+    def warn(self, text: str) -> None:
+        """A warning, which becomes an annotation."""
+        self.say(f"::warning::{_escaped(text)}")
+
+    def fail(self, text: str) -> int:
+        """An error, which becomes an annotation; gives the exit code for it."""
+        self.say(f"::error::{_escaped(text)}")
+        return 1
 
     def export(self, name: str, value: str) -> None:
         """A variable for the steps after this one."""
@@ -47,3 +65,7 @@ class Call:
     def _append(self, variable: str, text: str) -> None:
         with open(self.env[variable], "a", encoding="utf-8", errors="surrogateescape") as file:
             file.write(text)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")

@@ -1,0 +1,156 @@
+"""What a step says beside its text: workflow commands, the files that it writes for later steps, and its annotations."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from sparki_daemon.runner import launch
+from sparki_daemon.runner.annotations import MOST, MOST_CHARACTERS, Annotation, annotation_of, line_of
+from sparki_daemon.runner.commands import Command
+from sparki_daemon.runner.env_files import MOST_SUMMARY_BYTES, NEVER_SET, EnvFileError, read_pairs, read_paths
+from sparki_daemon.runner.matchers import MatcherError
+
+if TYPE_CHECKING:
+    from sparki_daemon.runner.frame import Frame
+    from sparki_daemon.runner.job import Job
+
+Pairs = list[tuple[str, str]]
+
+
+class Effects:
+    """What one step has said. `failed` and `reason` tell of what it must not have."""
+
+    def __init__(self, job: Job, frame: Frame, outer: Effects | None = None) -> None:
+        self.outputs: dict[str, str] = {}
+        self.state: dict[str, str] = {}
+        self.outer = outer
+        self.annotations: list[Annotation] = outer.annotations if outer else []
+        self.told: Counter[str] = outer.told if outer else Counter()  # annotations by level, those too that were too many
+        self.summary_bytes = 0
+        self.failed = False
+        self.reason = ""
+        self._job = job
+        self._frame = frame
+        self._echo = False
+
+    def fail(self, why: str) -> None:
+        """The step has failed by something else than its exit code; the first reason counts."""
+        self.failed = True
+        self.reason = self.reason or why
+        self._job.output.line(f"Error: {why}")
+
+    # -- commands ------------------------------------------------------------------------------------------------------
+
+    def obey(self, command: Command) -> str | None:
+        """Carry out a workflow command; gives the line that the log has for it."""
+        shown = line_of(command) or (command.line.decode("utf-8", "replace") if self._echo else None)
+        name, data, output = command.name, command.data, self._job.output
+        if name == "add-mask":
+            output.masker.add(data)
+            return None
+        if found := annotation_of(command, self._job.workspace):
+            mask = output.masker.mask_text
+            self.annotate({**found, "message": mask(found["message"]), "title": mask(found["title"]), "file": mask(found["file"])})
+        elif name in {"set-output", "save-state"} and command.properties.get("name"):
+            (self.outputs if name == "set-output" else self.state)[command.properties["name"]] = data
+        elif name == "echo":
+            self._echo = data.strip().lower() == "on"
+        elif name == "stop-commands":
+            output.stop_commands(data)
+        elif name in {"set-env", "add-path"}:
+            return self._unsafe(command)
+        elif name in {"add-matcher", "remove-matcher"}:
+            return self._matcher(command) or shown
+        return shown
+
+    def annotate(self, annotation: Annotation) -> None:
+        """Keep an annotation without secrets, if the step may have one more of its level."""
+        level = annotation["level"]
+        self.told[level] += 1
+        if self.told[level] <= MOST:
+            self.annotations.append({**annotation, "message": annotation["message"][:MOST_CHARACTERS]})
+
+    def _matcher(self, command: Command) -> str | None:
+        matchers = self._job.output.matchers
+        matchers.workspace = self._job.workspace
+        owner = command.properties.get("owner", "").strip()
+        try:
+            if command.name == "remove-matcher" and owner:
+                matchers.remove(owner)
+                return None
+            with open(os.path.join(self._job.workspace, command.data.strip()), "rb") as file:
+                data = file.read()
+            (matchers.add if command.name == "add-matcher" else matchers.remove_of)(data)
+        except (OSError, MatcherError) as error:
+            self.failed = True
+            self.reason = self.reason or f"the problem matcher '{command.data.strip()}' can't be read: {launch.why(error)}"
+            return f"Error: {self.reason}"
+        return None
+
+    def _unsafe(self, command: Command) -> str | None:
+        if self._frame.scope.env.get("ACTIONS_ALLOW_UNSECURE_COMMANDS", "").lower() != "true":
+            self.failed = True
+            self.reason = f"'{command.name}' is a workflow command that is switched off"
+            return f"Error: {self.reason}: write to the file $GITHUB_{'ENV' if command.name == 'set-env' else 'PATH'} instead"
+        if command.name == "add-path":
+            self._job.added_paths.append(command.data)
+        elif name := command.properties.get("name"):
+            self._set_env([(name, command.data)])
+        return None
+
+    # -- files ---------------------------------------------------------------------------------------------------------
+
+    def read_files(self) -> None:
+        """Take what the step wrote for later ones, also after a failure."""
+        for name, take in (("output", self.outputs.update), ("env", self._set_env), ("state", self.state.update)):
+            if data := self._taken(name):
+                try:
+                    take(read_pairs(data))
+                except EnvFileError as error:
+                    take(error.pairs)
+                    self.fail(f"GITHUB_{name.upper()}: {error}")
+        if data := self._taken("path"):
+            self._job.added_paths += read_paths(data)
+        if data := self._taken("step_summary"):
+            self._summarize(data)
+
+    def _taken(self, name: str) -> bytes:
+        """What is in one of the files, which is empty then."""
+        path = f"{self._job.temp}/{name}"
+        try:
+            size = os.stat(path).st_size
+            if size == 0:
+                return b""
+            data = b""
+            if name == "step_summary" and size > MOST_SUMMARY_BYTES:
+                self._job.output.line(f"Error: the summary of {size} bytes is dropped: it may have {MOST_SUMMARY_BYTES}")
+            else:
+                with open(path, "rb") as file:
+                    data = file.read()
+            os.truncate(path, 0)
+            return data
+        except FileNotFoundError:
+            launch.write(path, "")
+        except OSError as error:
+            self.fail(f"GITHUB_{name.upper()} can't be read: {launch.why(error)}")
+        return b""
+
+    def _set_env(self, pairs: Pairs) -> None:
+        for name, value in pairs:
+            if name.upper() in NEVER_SET:
+                self._job.output.line(f"Error: {name} can't be set for later steps: it would run code in each of them")
+            else:
+                self._job.env = {**self._job.env, name: value}
+
+    def _summarize(self, data: bytes) -> None:
+        try:
+            written = self._job.summary.add(self._job.output.masker.mask_text(data.decode("utf-8", "replace")))
+        except OSError as error:
+            self._job.output.line(f"Error: the summary can't be kept: {launch.why(error)}")
+            return
+        effects: Effects | None = self
+        while effects:
+            effects.summary_bytes += written
+            effects = effects.outer

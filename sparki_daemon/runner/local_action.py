@@ -1,0 +1,88 @@
+"""Runs an action of the workspace: a composite one step by step within its own step, a JavaScript one with node."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from sparki_daemon.model.problem import SparkiError
+from sparki_daemon.runner import launch
+from sparki_daemon.runner.action_file import LocalAction, read_action
+from sparki_daemon.runner.annotations import annotation
+from sparki_daemon.runner.frame import MOST_DEPTH, Frame
+from sparki_daemon.runner.scope import FAILURE, CompositeScope
+from sparki_daemon.runner.step import ALWAYS, Step
+
+if TYPE_CHECKING:
+    from sparki_daemon.runner.scope import JobScope
+
+
+def run(step: Step) -> None:
+    """Do what the action says that the step's `uses` names. Raises BadValue, and OSError for a script that can't be started."""
+    uses = step.plan.uses
+    try:
+        action = read_action(step.job.workspace, uses)
+    except SparkiError as error:
+        for problem in error.problems:
+            step.effects.fail(
+                f"{f'{problem.at}: ' if problem.at else ''}{problem.message}" + (f" ({problem.hint})" if problem.hint else "")
+            )
+        return
+    inputs = _inputs(step, action)
+    if not action.main:
+        _composite(step, action, inputs)
+        return
+    if action.post:
+        # The inputs are evaluated anew at the job's end, as on GitHub: the variables may have changed.
+        step.leave_for_later(action.post_if or ALWAYS, lambda post: launch.javascript(post, action, _inputs(post, action), post=True))
+    step.run_process(launch.javascript(step, action, inputs, post=False))
+
+
+def _inputs(step: Step, action: LocalAction) -> dict[str, str]:
+    """What the action is given, and the defaults of the rest; says what it does not know. Raises BadValue."""
+    inputs = step.scope.pairs(step.plan.inputs, "with")
+    given = {name.lower() for name in inputs}
+    scope = CompositeScope(step.scope, action.file, {}, {})
+    for declared in action.inputs:
+        if declared.name.lower() in given:
+            if declared.deprecated:
+                _warn(step, f"input '{declared.name}' of '{step.plan.uses}' is deprecated: {declared.deprecated}")
+        elif declared.default is not None:
+            inputs[declared.name] = scope.text(declared.default, f"inputs.{declared.name}.default")
+    known = [declared.name for declared in action.inputs]
+    for name in sorted(given - {name.lower() for name in known}):
+        _warn(step, f"'{step.plan.uses}' has no input '{name}'; it has {', '.join(known) or 'none'}")
+    return inputs
+
+
+def _warn(step: Step, message: str) -> None:
+    text = step.job.output.masker.mask_text(message)
+    step.effects.annotate(annotation("warning", text, workspace=step.job.workspace))
+    step.job.output.line(f"Warning: {text}")
+
+
+def _composite(step: Step, action: LocalAction, inputs: Mapping[str, str]) -> None:
+    """Run the action's steps one after the other; the step fails if one of them does."""
+    if step.frame.depth >= MOST_DEPTH:
+        step.effects.fail(f"'{step.plan.uses}' is used by an action more than {MOST_DEPTH} deep")
+        return
+    name = step.frame.action_name(step.plan)
+    scope = CompositeScope(step.scope, action.file, inputs, {"action_path": action.folder})
+    frame = Frame(scope, action.steps, outer=step.frame, env={**step.frame.env, **step.own_env}, folder=action.folder, action=name)
+    try:
+        for plan in action.steps:
+            if step.job.forced or step.timed_out:
+                break
+            inner = step.within = Step(step.job, plan, frame, outer=step)
+            inner.run()
+            step.within = None
+            if inner.conclusion == FAILURE:
+                step.effects.failed = True
+                step.effects.reason = step.effects.reason or f"{inner.title}: {inner.reason}"
+        step.effects.outputs.update(_outputs(scope, action))
+    finally:
+        scope.ended = True
+
+
+def _outputs(scope: JobScope, action: LocalAction) -> dict[str, str]:
+    return {name: scope.text(template, f"outputs.{name}.value") for name, template in action.outputs}
