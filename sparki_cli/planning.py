@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from typing import Any
 
@@ -18,10 +19,23 @@ from sparki_daemon.source import files
 from sparki_daemon.source.repository import find
 
 
-def show_plans(output: Output, here: str, pipelines: list[str], *, jobs: list[str], ref: str | None) -> int:
-    """Print the plan of each pipeline that a run would start: a document a line with `--json`."""
+def show_plans(output: Output, here: str, pipelines: list[str], *, jobs: list[str], ref: str | None, given: dict[str, Any]) -> int:
+    """Print the plan of each pipeline that a run would start: a document a line with `--json`. `given`: event, inputs and the like."""
     with tempfile.TemporaryDirectory(prefix="sparki-plan-") as scratch:  # the snapshot's objects are of no use afterwards
-        prepared = prepare(here, pipelines=pipelines, jobs=jobs, ref=ref, objects=f"{scratch}/objects")
+        prepared = prepare(
+            here,
+            pipelines=pipelines,
+            jobs=jobs,
+            ref=ref,
+            objects=f"{scratch}/objects",
+            event=given.get("event", ""),
+            event_payload=given.get("event_payload"),
+            inputs=given.get("inputs"),
+            variables=given.get("variables"),
+            env=given.get("lowest_env"),
+            matrix=[(name, value) for name, value in given.get("matrix", ())],
+            search_path=os.environ.get("PATH", ""),
+        )
     for note in prepared.snapshot.notes:
         output.note(f"note: {note.message}")
     for planned in prepared.planned:

@@ -32,19 +32,29 @@ def run(
     plan: bool,
     show_list: bool,
     ref: str | None,
+    event: str | None,
+    event_file: str | None,
+    inputs: list[str],
+    variables: list[str],
+    env: list[str],
+    env_files: list[str],
+    matrix: list[str],
     no_cache: bool,
     workspace: str | None,
     directory: str | None,
 ) -> int:
     """Run pipelines; the exit code is the worst of their runs'."""
     here = own_directory(directory)
+    given: dict[str, Any] = {}
+    if event or event_file or inputs or variables or env or env_files or matrix:
+        given = _given(here, event, event_file, inputs, variables, env, env_files, matrix)
     if plan or show_list:
         from sparki_cli.planning import show_list as list_pipelines
         from sparki_cli.planning import show_plans
 
         if show_list:
             return list_pipelines(output, here)
-        return show_plans(output, here, pipelines, jobs=jobs, ref=ref)
+        return show_plans(output, here, pipelines, jobs=jobs, ref=ref, given=given)
     request = {
         "directory": here,
         "pipelines": pipelines,
@@ -54,6 +64,7 @@ def run(
         "env": dict(os.environ),
         "ref": ref,
         "no_cache": no_cache,
+        **given,
     }
     engine = connect(output)
     with Interrupts() as interrupts:
@@ -67,6 +78,29 @@ def run(
             output.note(f"note: {note['message'] if isinstance(note, dict) else note}")
         views = [RunView(started["run"], started["pipeline"], started.get("file", "")) for started in answer["runs"]]
         return _told(output, engine, views, answer["since"], interrupts, detach=detach)
+
+
+def _given(
+    here: str,
+    event: str | None,
+    event_file: str | None,
+    inputs: list[str],
+    variables: list[str],
+    env: list[str],
+    env_files: list[str],
+    matrix: list[str],
+) -> dict[str, Any]:
+    """What the run is given beside its source, by the names that the API and `prepare` have for it."""
+    from sparki_cli import given
+
+    return {
+        "event": event or "",
+        "event_payload": given.payload(event_file, here),
+        "inputs": given.pairs("--input", inputs),
+        "variables": given.pairs("--var", variables),
+        "lowest_env": given.environment(env, env_files, here),
+        "matrix": [list(given.pair("--matrix", word)) for word in matrix],
+    }
 
 
 def retry(output: Output, *, run: str, failed: bool, detach: bool, directory: str | None) -> int:

@@ -60,6 +60,12 @@ def test_a_good_request_passes_and_gets_its_defaults() -> None:
         "env": {"PATH": "/bin"},
         "ref": "main",
         "no_cache": False,
+        "event": "",
+        "event_payload": None,
+        "inputs": {},
+        "variables": {},
+        "lowest_env": {},
+        "matrix": [],
     }
 
 

@@ -47,6 +47,18 @@ START: Schema = request(
         "env": {"type": "object", "additionalProperties": TEXT, "default": {}},
         "ref": {"type": ["string", "null"], "minLength": 1, "maxLength": 4096, "default": None},
         "no_cache": {"type": "boolean", "default": False},
+        "event": {"type": "string", "maxLength": 64, "default": "", "description": "empty: the one that fits"},
+        "event_payload": {"type": ["object", "null"], "default": None, "description": "is laid over the payload that is made up"},
+        "inputs": {"type": "object", "additionalProperties": TEXT, "default": {}},
+        "variables": {"type": "object", "additionalProperties": TEXT, "default": {}},
+        "lowest_env": {"type": "object", "additionalProperties": TEXT, "default": {}, "description": "the lowest layer of env"},
+        "matrix": {
+            "type": "array",
+            "maxItems": 100,
+            "default": [],
+            "items": {"type": "array", "minItems": 2, "maxItems": 2, "items": {"type": "string"}},
+            "description": "key and value pairs that legs must have",
+        },
     },
     required=("directory",),
 )

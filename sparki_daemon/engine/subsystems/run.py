@@ -35,10 +35,7 @@ class Runs:
         if key and (known := await self._store.read(lambda tx: keys.recall(tx, key, digest))):
             return dict(known)
         objects = os.path.join(self._home, "snapshots", secrets.token_hex(8))
-        work = partial(
-            prepare, request["directory"], pipelines=request["pipelines"], jobs=request["jobs"], ref=request.get("ref"), objects=objects
-        )
-        prepared = await asyncio.to_thread(work)
+        prepared = await asyncio.to_thread(_prepared, request, objects)
         return await self._store.write(partial(self._begin, request, prepared, key, digest))
 
     async def _begin(self, request: dict[str, Any], prepared: Prepared, key: str | None, digest: str, tx: Tx) -> dict[str, Any]:
@@ -47,7 +44,7 @@ class Runs:
         project = await projects.find_or_add(tx, prepared.repository.common_dir, fresh=f"p-{secrets.token_hex(4)}")
         since = await journal.head(tx)
         started = [await self._begin_one(tx, request, prepared, planned, project) for planned in prepared.planned]
-        notes = [note.to_json() for note in prepared.snapshot.notes]
+        notes = [note.to_json() for note in prepared.notes]
         answer = {"runs": started, "since": since, "notes": notes}
         if key:
             await keys.remember(tx, key, digest, answer)
@@ -61,7 +58,7 @@ class Runs:
             project=project,
             plan=planned.plan,
             number=number,
-            title=prepared.facts.commit.message.partition("\n")[0],
+            title=planned.title(variables=prepared.variables, run_id=_number_of(run), run_number=number),
             source=prepared.source,
             spec=_spec(request, prepared, planned, run, number),
             options={"max_parallel": request.get("max_parallel"), "jobs": request["jobs"], "directory": request["directory"]},
@@ -134,21 +131,43 @@ class Runs:
         return await self._store.write(write)
 
 
+def _prepared(request: dict[str, Any], objects: str) -> Prepared:
+    return prepare(
+        request["directory"],
+        pipelines=request["pipelines"],
+        jobs=request["jobs"],
+        ref=request.get("ref"),
+        objects=objects,
+        event=request.get("event", ""),
+        event_payload=request.get("event_payload"),
+        inputs=request.get("inputs"),
+        variables=request.get("variables"),
+        env=request.get("lowest_env"),
+        matrix=[(name, value) for name, value in request.get("matrix", ())],
+        search_path=request["env"].get("PATH", ""),
+    )
+
+
 def _spec(request: dict[str, Any], prepared: Prepared, planned: Planned, run: str, number: int) -> dict[str, Any]:
     """What all jobs of the run share: a RunSpec without the plan."""
     return {
         "run": run,
-        "github": {**planned.github, "run_id": str(int(run.removeprefix("r-"), base=16)), "run_number": str(number)},
+        "github": {**planned.github, "run_id": _number_of(run), "run_number": str(number)},
         "event": planned.event,
-        "inputs": {},
-        "vars": {},
+        "inputs": planned.inputs,
+        "vars": dict(prepared.variables),
         "source": {
             "worktree": prepared.repository.root,
-            "branch": prepared.facts.branch_name,
+            "branch": planned.branch,
             "snapshot": prepared.snapshot.to_json(),
         },
         "env": choose_environment(request["env"]),
-        "home": "job",
+        "home": prepared.settings.home,
         "user_home": request["env"].get("HOME", ""),
         "workspace": request.get("workspace") or "empty",
     }
+
+
+def _number_of(run: str) -> str:
+    """GITHUB_RUN_ID is a number on GitHub."""
+    return str(int(run.removeprefix("r-"), base=16))
