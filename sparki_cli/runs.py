@@ -64,8 +64,25 @@ def picture_of(output: Output, shown: dict[str, Any], now_ms: int) -> str:
         cached = ", cached" if job.get("cached") else ""
         status = f"{output.status(job['status'])}{tolerated}{cached}{_reason(job)}"
         lines.append(f"  {output.glyph(job['status'])} {job['name']}  {status}  {_took(output, job, now_ms)}".rstrip())
-        lines += [_step(output, step) for step in job["steps"]]
+        for step in job["steps"]:
+            lines += [_step(output, step), *(f"        {_remark(output, remark)}" for remark in step.get("annotations", ()))]
+    for job in shown["jobs"]:
+        lines += _summary(output, job)
     return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def _summary(output: Output, job: dict[str, Any]) -> list[str]:
+    """The Markdown that a job's steps wrote, under a line that names the job."""
+    text = (job.get("summary") or "").strip()
+    return ["", output.styled(f"summary of {job['name']}", "bold"), *text.splitlines()] if text else []
+
+
+def _remark(output: Output, remark: dict[str, Any]) -> str:
+    """An annotation on one line: level, place, title, text."""
+    place = ":".join(str(part) for part in (remark.get("file"), remark.get("line"), remark.get("column")) if part)
+    colour = {"error": "red", "warning": "yellow"}.get(remark["level"], "dim")
+    said = [output.styled(remark["level"], colour), place, remark.get("title"), " ".join(remark["message"].split())]
+    return " ".join(part for part in said if part)
 
 
 def _step(output: Output, step: dict[str, Any]) -> str:

@@ -136,9 +136,10 @@ class Scheduler:
         if record["epoch"] != job.row.epoch:
             raise jobs.Fenced(job.row, record["epoch"])
         index, at = record["step"], rfc3339(record["t"])
-        if not 0 <= index < len(job.plan.steps):
+        planned_steps = job.plan.steps
+        if not 0 <= index < 2 * len(planned_steps) + 1:  # behind the planned ones come the posts of actions
             raise BadRecord(f"job {job.uid} has no step {index}")
-        planned = job.plan.steps[index].id
+        planned = planned_steps[index].id if index < len(planned_steps) else ""
         if record["kind"] == "step.started":
             await steps.start(tx, job.row, index, name=record["name"], step_id=planned, log_from=record["from"], at=at)
             return
@@ -156,6 +157,7 @@ class Scheduler:
             log_from=record["from"],
             log_to=record["to"],
             left=record["left"],
+            annotations=record.get("annotations", ()),
             at=at,
         )
 
@@ -170,6 +172,7 @@ class Scheduler:
             outputs=record["outputs"],
             tolerated=record["result"] == "failure" and terms.tolerated(live, job),
             log_bytes=record["log"],
+            summary_bytes=record.get("summary", 0),
         )
         if row.state is JobState.LOST:
             await steps.end_running(tx, row, outcome="failure", reason=row.reason, log_to=row.log_bytes)

@@ -85,6 +85,8 @@ class Specs:
             work=os.path.join(folder, place),
             temp=self.attempt_folder(job.uid, job.row.epoch),
             log=job.row.log,
+            artifacts=os.path.join(self._home, "artifacts"),
+            cache=os.path.join(self._home, "cache"),
         )
 
     def _run_file(self, live: Live, folder: str) -> str:

@@ -29,14 +29,19 @@ def run_summary(row: RunRow) -> dict[str, Any]:
     }
 
 
-def run_view(row: RunRow, jobs: Iterable[JobRow], steps: Mapping[str, list[StepRow]], plan: Mapping[str, Any]) -> dict[str, Any]:
-    """`sparki show RUN --json`. `steps`: by job uid, of the present attempts; `plan`: as the run's documents hold it."""
+def run_view(
+    row: RunRow, jobs: Iterable[JobRow], steps: Mapping[str, list[StepRow]], plan: Mapping[str, Any], summaries: Mapping[str, str]
+) -> dict[str, Any]:
+    """`sparki show RUN --json`. `steps` and `summaries`: by job uid, of the present attempts; `plan`: as the run's documents hold it."""
     planned = {job["id"]: job for job in plan["jobs"]}
-    return {**run_summary(row), "jobs": [job_view(job, steps.get(job.uid, []), planned[job.key]) for job in jobs]}
+    return {
+        **run_summary(row),
+        "jobs": [job_view(job, steps.get(job.uid, []), planned[job.key], summaries.get(job.uid, "")) for job in jobs],
+    }
 
 
-def job_view(job: JobRow, steps: Iterable[StepRow], planned: Mapping[str, Any]) -> dict[str, Any]:
-    """One job of `sparki show RUN --json`."""
+def job_view(job: JobRow, steps: Iterable[StepRow], planned: Mapping[str, Any], summary: str = "") -> dict[str, Any]:
+    """One job of `sparki show RUN --json`. `summary`: the Markdown that its steps wrote."""
     return {
         "id": job.key,
         "uid": job.uid,
@@ -49,6 +54,7 @@ def job_view(job: JobRow, steps: Iterable[StepRow], planned: Mapping[str, Any]) 
         "needs": planned["needs"],
         "outputs": job.outputs,
         "log": job.log_bytes,
+        "summary": summary,
         "started": job.started,
         "finished": job.finished,
         "steps": [step_view(step) for step in steps],
@@ -66,6 +72,7 @@ def step_view(step: StepRow) -> dict[str, Any]:
         "conclusion": step.conclusion,
         "exit_code": step.exit_code,
         "reason": step.reason,
+        "annotations": step.annotations,
         "duration_ms": step.duration_ms,
         "started": step.started,
         "from": step.log_from,

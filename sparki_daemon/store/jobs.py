@@ -12,10 +12,10 @@ from sparki_daemon.model.problem import ExitCode, Problem, SparkiError
 from sparki_daemon.store.protocol import Row, Tx
 
 COLUMNS = """uid, run, position, key, base, name, state, reason, tolerated, cached, epoch, attempt, runner, outputs,
-    log, log_bytes, created, started, finished"""
+    log, log_bytes, created, started, finished, summary_bytes"""
 INSERT = f"""
     INSERT INTO jobs ({COLUMNS})
-    VALUES (:uid, :run, :position, :key, :base, :name, 'queued', '', 0, 0, 0, 1, '', '{{}}', '', 0, :created, NULL, NULL)
+    VALUES (:uid, :run, :position, :key, :base, :name, 'queued', '', 0, 0, 0, 1, '', '{{}}', '', 0, :created, NULL, NULL, 0)
 """  # noqa: S608  # every SQL text here is put together from this module's own words
 GET = f"SELECT {COLUMNS} FROM jobs WHERE uid = :uid"  # noqa: S608
 REMOVE = "DELETE FROM jobs WHERE uid = :uid AND state = 'queued'"
@@ -70,6 +70,7 @@ class JobRow:
     created: str
     started: str | None
     finished: str | None
+    summary_bytes: int = 0  # of the Markdown beside its log
 
 
 class Fenced(Exception):  # noqa: N818  # reads as what happened
@@ -106,6 +107,7 @@ def _row(row: Row) -> JobRow:
         row["created"],
         row["started"],
         row["finished"],
+        row["summary_bytes"],
     )
 
 
@@ -158,10 +160,11 @@ CHANGES = {
     JobEvent.ASSIGNED: "epoch = epoch + 1, runner = :runner, log = :log, name = coalesce(:name, name)",
     JobEvent.RETURNED: "runner = ''",
     JobEvent.STARTED: "started = :at",
-    JobEvent.RETRIED: """attempt = attempt + 1, runner = '', outputs = '{}', tolerated = 0, cached = 0, log = '', log_bytes = 0,
+    JobEvent.RETRIED: """attempt = attempt + 1, runner = '', outputs = '{}', tolerated = 0, cached = 0, log = '',
+        log_bytes = 0, summary_bytes = 0,
         started = NULL, finished = NULL""",
 }
-END = "finished = :at, outputs = :outputs, tolerated = :tolerated, cached = :cached, log_bytes = :log_bytes"
+END = "finished = :at, outputs = :outputs, tolerated = :tolerated, cached = :cached, log_bytes = :log_bytes, summary_bytes = :summary_bytes"
 
 
 def _move_sql(event: JobEvent) -> str:
@@ -199,11 +202,13 @@ async def move(
     tolerated: bool = False,
     cached: bool = False,
     log_bytes: int = 0,
+    summary_bytes: int = 0,
 ) -> JobRow:
     """Move a job as MOVES has it, with its event; the job as it is then. Nothing else changes a job.
 
     `epoch`: what the news came with; leave it out for the scheduler's own decisions. ASSIGNED adds one to it, and takes `runner`, `log`
-    and, where it had to wait for `needs`, `name`. The ends take `outputs`, `tolerated`, `cached`, `log_bytes`. `at`: when it happened, if
+    and, where it had to wait for `needs`, `name`. The ends take `outputs`, `tolerated`, `cached`, `log_bytes`, `summary_bytes`.
+    `at`: when it happened, if
     not now.
 
     Raises, and then nothing was changed: Fenced for another epoch than the job's; IllegalMove where MOVES has no such move;
@@ -222,6 +227,7 @@ async def move(
         tolerated=int(tolerated),
         cached=int(cached),
         log_bytes=log_bytes,
+        summary_bytes=summary_bytes,
     )
     if row is None:
         raise await _why_not(tx, uid, event, epoch)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from sparki_daemon.store.jobs import JobRow
 from sparki_daemon.store.protocol import Row, Tx
 
 COLUMNS = """job, attempt, idx, id, name, state, outcome, conclusion, exit_code, reason, started, finished, duration_ms,
-    log_from, log_to"""
+    log_from, log_to, annotations"""
 START = """
     INSERT INTO steps (job, attempt, idx, id, name, state, outcome, conclusion, exit_code, reason, started, finished, duration_ms,
         log_from, log_to)
@@ -20,12 +21,13 @@ START = """
 # A step that was skipped never began: its end is all there is. One that has ended stays as it is.
 FINISH = """
     INSERT INTO steps (job, attempt, idx, id, name, state, outcome, conclusion, exit_code, reason, started, finished, duration_ms,
-        log_from, log_to)
+        log_from, log_to, annotations)
     VALUES (:job, :attempt, :idx, :id, :name, :conclusion, :outcome, :conclusion, :exit_code, :reason, NULL, :at, :duration_ms,
-        :log_from, :log_to)
+        :log_from, :log_to, :annotations)
     ON CONFLICT (job, attempt, idx) DO UPDATE SET name = excluded.name, state = excluded.state, outcome = excluded.outcome,
         conclusion = excluded.conclusion, exit_code = excluded.exit_code, reason = excluded.reason, finished = excluded.finished,
-        duration_ms = excluded.duration_ms, log_from = excluded.log_from, log_to = excluded.log_to
+        duration_ms = excluded.duration_ms, log_from = excluded.log_from, log_to = excluded.log_to,
+        annotations = excluded.annotations
     WHERE steps.finished IS NULL
 """
 OF_JOB = f"SELECT {COLUMNS} FROM steps WHERE job = :job AND attempt = :attempt ORDER BY idx"  # noqa: S608  # this module's own words
@@ -55,6 +57,7 @@ class StepRow:
     duration_ms: int | None
     log_from: int  # bytes of the job's log
     log_to: int | None
+    annotations: list[dict[str, Any]] = field(default_factory=list)  # level, message, title, file, line, column …
 
 
 def _row(row: Row) -> StepRow:
@@ -74,6 +77,7 @@ def _row(row: Row) -> StepRow:
         row["duration_ms"],
         row["log_from"],
         row["log_to"],
+        json.loads(row["annotations"]) if row["annotations"] != "[]" else [],
     )
 
 
@@ -100,6 +104,7 @@ async def finish(
     log_from: int = 0,
     log_to: int = 0,
     left: Sequence[str] = (),
+    annotations: Sequence[Mapping[str, Any]] = (),
     at: str = "",
 ) -> bool:
     """A step of the job's present attempt has ended; `left` names processes that were ended with it.
@@ -121,11 +126,25 @@ async def finish(
         duration_ms=duration_ms,
         log_from=log_from,
         log_to=log_to,
+        annotations=json.dumps(list(annotations)) if annotations else "[]",
     )
     if changed:
         ended: dict[str, Any] = {"outcome": outcome, "conclusion": conclusion, "exit_code": exit_code, "duration_ms": duration_ms}
         place = {"from": log_from, "to": log_to}
-        await _tell(tx, "step.finished", job, index, step_id, name=name, **ended, reason=reason, **place, left=list(left))
+        said = {"left": list(left), "annotations": list(annotations)}
+        await _tell(
+            tx,
+            "step.finished",
+            job,
+            index,
+            step_id,
+            name=name,
+            **ended,
+            reason=reason,
+            **place,
+            left=list(left),
+            annotations=list(annotations),
+        )
     return changed == 1
 
 

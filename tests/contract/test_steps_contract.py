@@ -79,6 +79,7 @@ async def test_a_step_that_ended_keeps_what_its_runner_said(store: Store, a_run:
             log_from=10,
             log_to=99,
             left=["sleep"],
+            annotations=[{"level": "error", "message": "no", "file": "a.py", "line": 3}],
         )
     )
 
@@ -103,7 +104,9 @@ async def test_a_step_that_ended_keeps_what_its_runner_said(store: Store, a_run:
         "from": 10,
         "to": 99,
         "left": ["sleep"],
+        "annotations": [{"level": "error", "message": "no", "file": "a.py", "line": 3}],
     }
+    assert step.annotations == event.data["annotations"]
 
 
 async def test_a_skipped_step_has_an_end_without_a_beginning(store: Store, a_run: RunMaker) -> None:

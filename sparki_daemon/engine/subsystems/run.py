@@ -16,6 +16,7 @@ from sparki_daemon.engine.views import run_summary, run_view
 from sparki_daemon.model.problem import ExitCode, Problem, SparkiError
 from sparki_daemon.prepare import Planned, Prepared, prepare
 from sparki_daemon.runner.environment import choose as choose_environment
+from sparki_daemon.runner.summary import summary_path
 from sparki_daemon.source import repository
 from sparki_daemon.store import jobs, journal, keys, projects, runs, steps
 from sparki_daemon.store.protocol import Store, Tx
@@ -105,7 +106,8 @@ class Runs:
             by_job: dict[str, list[steps.StepRow]] = {}
             for step in await steps.of_run(tx, run.id):
                 by_job.setdefault(step.job, []).append(step)
-            return run_view(row, await jobs.of_run(tx, run.id), by_job, plan)
+            found = await jobs.of_run(tx, run.id)
+            return run_view(row, found, by_job, plan, {job.uid: _summary(job) for job in found if job.summary_bytes})
 
         return await self._store.read(read)
 
@@ -166,6 +168,15 @@ def _spec(request: dict[str, Any], prepared: Prepared, planned: Planned, run: st
         "user_home": request["env"].get("HOME", ""),
         "workspace": request.get("workspace") or "empty",
     }
+
+
+def _summary(job: jobs.JobRow) -> str:
+    """The Markdown that the steps of a job wrote; empty where it was pruned."""
+    try:
+        with open(summary_path(job.log), encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except OSError:
+        return ""
 
 
 def _number_of(run: str) -> str:
