@@ -35,10 +35,11 @@ def differences(plan: Plan, document: Document, machine: Machine) -> list[Proble
     """
     legs = {job.base: job for job in reversed(plan.jobs) if not skip_reason(job, machine.system)}
     going = [job for job in plan.jobs if legs.get(job.base) is job]
+    places = _Places(document)
     found = [
         *_of_labels(plan, machine),
         *_of_file(document, [job.base for job in going]),
-        *(problem for job in going for problem in _of_steps(job, document, machine)),
+        *(problem for job in going for problem in _of_steps(job, places, machine)),
     ]
     told = dict.fromkeys(problem for problem in found if problem.code not in machine.silence)
     return sorted(told, key=lambda problem: (problem.at is None, problem.at, problem.code))
@@ -92,15 +93,15 @@ def _of_file(document: Document, going: Sequence[str]) -> Iterator[Problem]:
             yield Problem(code=codes.EMPTY_SECRET, message=f"'{read.path}' is empty", at=read.at)
 
 
-def _of_steps(job: JobPlan, document: Document, machine: Machine) -> Iterator[Problem]:
+def _of_steps(job: JobPlan, places: _Places, machine: Machine) -> Iterator[Problem]:
     provided: set[str] = set()
     seen: set[tuple[str, str]] = set()
     for step in job.steps:
-        found = [*_of_action(step, document.file, machine), *_of_script(step, document, machine, provided)]
-        for problem in found:
-            if (problem.code, problem.message) not in seen:
-                seen.add((problem.code, problem.message))
-                yield problem
+        yield from _of_action(step, places.file, machine)
+        for code, message, word, offset in _of_script(step, machine, provided):
+            if (code, message) not in seen and step.run is not None:
+                seen.add((code, message))
+                yield Problem(code=code, message=message, at=places.of(step.run, word, offset))
         if action := native(step.uses):
             provided.update(action.provides)
 
@@ -132,20 +133,19 @@ def _is_here(name: str, text: str, machine: Machine) -> bool:
     return own or not text.strip() or (name == "repository" and text.lower() == machine.repository.lower())
 
 
-def _of_script(step: StepPlan, document: Document, machine: Machine, provided: Iterable[str]) -> Iterator[Problem]:
+def _of_script(step: StepPlan, machine: Machine, provided: Iterable[str]) -> Iterator[tuple[str, str, str, int]]:
+    """(code, message, word, its offset in the script) of all that a `run` does differently here."""
     if step.run is None or _is_other_language(step):
         return
     text = step.run.text
     for word, offset in script.programs(text):
         found = _of_program(word, machine, provided)
         if found is not None:
-            code, message = found
-            yield Problem(code=code, message=message, at=_place(document, step.run, word, offset))
+            yield *found, word, offset
     for word, offset in script.ports(text):
-        yield Problem(code=codes.FIXED_PORT, message=f"port {word} is this machine's", at=_place(document, step.run, word, offset))
+        yield codes.FIXED_PORT, f"port {word} is this machine's", word, offset
     for word, offset in script.temp_paths(text):
-        message = f"'{word}' is shared with all other jobs"
-        yield Problem(code=codes.FIXED_TEMP, message=message, at=_place(document, step.run, word, offset))
+        yield codes.FIXED_TEMP, f"'{word}' is shared with all other jobs", word, offset
 
 
 def _is_other_language(step: StepPlan) -> bool:
@@ -166,19 +166,24 @@ def _of_program(word: str, machine: Machine, provided: Iterable[str]) -> tuple[s
     return None
 
 
-def _place(document: Document, run: Template, word: str, offset: int) -> Position:
-    """Where in the file a word of a `run` stands; the `run` itself where that can't be told."""
-    lines = document.text.split("\n")
-    first = run.line - 1
-    if not 0 <= first < len(lines):
-        return Position(document.file, run.line, run.column)
-    if lines[first][run.column - 1 : run.column] == "|":
-        begin = run.text.rfind("\n", 0, offset) + 1
-        line = first + 1 + run.text.count("\n", 0, offset)
-        column = lines[line].find(word, offset - begin) if line < len(lines) else -1
-        return Position(document.file, line + 1, column + 1) if column >= 0 else Position(document.file, run.line, run.column)
-    for line in range(first, min(first + run.text.count("\n") + 2, len(lines))):
-        column = lines[line].find(word, run.column - 1 if line == first else 0)
-        if column >= 0:
-            return Position(document.file, line + 1, column + 1)
-    return Position(document.file, run.line, run.column)
+class _Places:
+    """Where in a file the words of its scripts stand."""
+
+    def __init__(self, document: Document) -> None:
+        self.file = document.file
+        self._lines = document.text.split("\n")
+
+    def of(self, run: Template, word: str, offset: int) -> Position:
+        """The place of a word of a `run`; the `run` itself where that can't be told."""
+        lines, first = self._lines, run.line - 1
+        if 0 <= first < len(lines):
+            if lines[first][run.column - 1 : run.column] == "|":  # each line of the text is one of the file, further right
+                first += 1 + run.text.count("\n", 0, offset)
+                last, after = first + 1, offset - run.text.rfind("\n", 0, offset) - 1
+            else:
+                last, after = first + run.text.count("\n") + 2, run.column - 1
+            for line in range(first, min(last, len(lines))):
+                column = lines[line].find(word, after if line == first else 0)
+                if column >= 0:
+                    return Position(self.file, line + 1, column + 1)
+        return Position(self.file, run.line, run.column)

@@ -96,10 +96,12 @@ class OneOf(Kind):
 class Key:
     """One key: its value, its meaning in a sentence, and whether Sparki runs what it asks for.
 
-    `refused` is empty where it does; else it says what can't be done, and is the hint of `unsupported_key`.
+    `refused` is empty where it does; else it says what can't be done, and is the hint of `unsupported_key`. `since` is the version of
+    Sparki that has it.
     """
 
     kind: Kind
     doc: str
     required: bool = False
     refused: str = ""
+    since: str = "0.1"

@@ -118,3 +118,16 @@ def test_every_code_is_explained_and_every_difference_has_one() -> None:
         assert len(code) == 6
         assert about.title
         assert about.text.endswith(".")
+
+
+def test_a_script_as_long_as_a_file_may_be_is_looked_through_to_its_end() -> None:
+    steps = "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n      - run: |\n"
+
+    told = found(steps + "          sudo apt x && jq a | b; c\n" * 28_000 + "          docker ps\n")
+
+    assert [(problem.code, problem.at.line) for problem in told if problem.at] == [
+        ("SPK005", 7),
+        ("SPK006", 7),
+        ("SPK004", 7),
+        ("SPK007", 28_007),
+    ]
