@@ -132,19 +132,7 @@ async def finish(
         ended: dict[str, Any] = {"outcome": outcome, "conclusion": conclusion, "exit_code": exit_code, "duration_ms": duration_ms}
         place = {"from": log_from, "to": log_to}
         said = {"left": list(left), "annotations": list(annotations)}
-        await _tell(
-            tx,
-            "step.finished",
-            job,
-            index,
-            step_id,
-            name=name,
-            **ended,
-            reason=reason,
-            **place,
-            left=list(left),
-            annotations=list(annotations),
-        )
+        await _tell(tx, "step.finished", job, index, step_id, name=name, **ended, reason=reason, **place, **said)
     return changed == 1
 
 
