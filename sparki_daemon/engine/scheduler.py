@@ -27,6 +27,7 @@ from sparki_daemon.store.protocol import Store, Tx
 from sparki_daemon.system.clock import rfc3339
 
 log = logging.getLogger("sparki.scheduler")
+ENOUGH = 64  # waiting jobs that are counted: nobody forks more runners than that
 BUSY = (JobState.ASSIGNED, JobState.RUNNING)
 ENDS = {"success": JobEvent.PASSED, "failure": JobEvent.FAILED, "cancelled": JobEvent.CANCELLED, "lost": JobEvent.RUNNER_DIED}
 
@@ -253,7 +254,7 @@ class Scheduler:
                 live, job = await self._job(tx, uid)
                 if job.state is JobState.QUEUED:  # else: delivered twice, or cancelled meanwhile
                     await self._give(tx, turn, live, job, free)
-        turn.waiting = await self._queue.depth(tx, BUILDS)
+        turn.waiting = await self._queue.depth(tx, BUILDS, most=ENOUGH)
 
     async def _give(self, tx: Tx, turn: Turn, live: Live, job: LiveJob, free: list[str]) -> None:
         runner = free.pop(0)

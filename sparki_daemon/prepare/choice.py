@@ -21,7 +21,7 @@ def by_name(found: Mapping[str, bytes], words: Sequence[str], directory: str) ->
     outside = {word: content for word in words if word not in found and (content := _file(directory, word)) is not None}
     documents: list[Document] = []
     broken: list[Problem] = []
-    for path, content in {**found, **outside}.items():
+    for path, content in _needed({**found, **outside}, words).items():
         try:
             documents.append(read(content, path))
         except SparkiError as error:
@@ -32,6 +32,18 @@ def by_name(found: Mapping[str, bytes], words: Sequence[str], directory: str) ->
         return named(documents, words)
     except SparkiError as error:
         raise SparkiError(*error.problems, *broken) from None
+
+
+def _needed(files: Mapping[str, bytes], words: Sequence[str]) -> Mapping[str, bytes]:
+    """The files that must be read to know what `words` name: those whose file name says it, all where a word may be a `name`."""
+    chosen: dict[str, bytes] = {}
+    for word in words:
+        ranked = ([path for path in files if names_of(path, "")[rank] == word] for rank in range(3))
+        hits = next((hits for hits in ranked if hits), [])
+        if len(hits) != 1:
+            return files
+        chosen[hits[0]] = files[hits[0]]
+    return chosen
 
 
 def by_push(found: Mapping[str, bytes], known: Facts) -> tuple[list[Document], str]:

@@ -158,9 +158,7 @@ def _settings_file(repository: Repository, snapshot: Snapshot, *, at_commit: boo
 class _Maker:
     """Plans documents for their events, all of one request."""
 
-    def __init__(
-        self, asked: Asked, repository: Repository, known: Facts, settings: Settings, search_path: str | None
-    ) -> None:
+    def __init__(self, asked: Asked, repository: Repository, known: Facts, settings: Settings, search_path: str | None) -> None:
         self.asked = asked
         self.repository = repository
         self.known = known
@@ -203,7 +201,7 @@ class _Maker:
     def _one(self, document: Document, event: str) -> Planned:
         inputs: dict[str, Any] = {}
         if event == DISPATCH:
-            declared = [one for trigger in document.triggers for one in trigger.inputs]
+            declared = [one for trigger in document.triggers if trigger.event == DISPATCH for one in trigger.inputs]
             inputs = input_values(declared, self.asked.dispatch_inputs())
         about = self.payload(event, document, inputs if event == DISPATCH else None)
         github = github_context(

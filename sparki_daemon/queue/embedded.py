@@ -13,7 +13,7 @@ PUT = """
 OLDEST = "SELECT id FROM queue_items WHERE queue = :queue ORDER BY position LIMIT :limit"
 DROP = "DELETE FROM queue_items WHERE queue = :queue AND id = :id"
 WAITING = "SELECT id FROM queue_items WHERE queue = :queue ORDER BY position"
-DEPTH = "SELECT count(*) AS waiting FROM queue_items WHERE queue = :queue"
+DEPTH = "SELECT count(*) AS waiting FROM (SELECT 1 FROM queue_items WHERE queue = :queue LIMIT :most) AS first"
 
 
 class EmbeddedQueue:
@@ -36,6 +36,6 @@ class EmbeddedQueue:
     async def waiting(self, tx: Tx, queue: str) -> list[str]:
         return [row["id"] for row in await tx.all(WAITING, queue=queue)]
 
-    async def depth(self, tx: Tx, queue: str) -> int:
-        row = await tx.one(DEPTH, queue=queue)
+    async def depth(self, tx: Tx, queue: str, *, most: int = 2**31) -> int:
+        row = await tx.one(DEPTH, queue=queue, most=most)
         return row["waiting"] if row else 0

@@ -29,6 +29,6 @@ class Queue(Protocol):
         """Every id that waits, oldest first: for whoever starts and must know what was queued before."""
         ...
 
-    async def depth(self, tx: Tx, queue: str) -> int:
-        """How many ids wait."""
+    async def depth(self, tx: Tx, queue: str, *, most: int = 2**31) -> int:
+        """How many ids wait; counted no further than `most`."""
         ...

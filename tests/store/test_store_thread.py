@@ -16,7 +16,7 @@ import pytest
 from sparki_daemon.store import journal, projects
 from sparki_daemon.store.protocol import Tx
 from sparki_daemon.store.sqlite import BATCH, SqliteStore
-from sparki_daemon.store.stamp import stamp, stamp_ms
+from sparki_daemon.store.stamp import stamp
 
 
 @pytest.fixture
@@ -192,7 +192,6 @@ asyncio.run(main())
     ],
 )
 def test_a_moment_is_text_in_utc(milliseconds: int, text: str) -> None:
-    assert stamp_ms(milliseconds) == text
     assert stamp(milliseconds / 1000) == text
 
 
