@@ -11,7 +11,7 @@ from sparki_daemon.pipeline.actions import NATIVE, action_name, is_local
 from sparki_daemon.pipeline.expression.template import OPEN
 from sparki_daemon.pipeline.pairs import WHOLE, is_insert
 from sparki_daemon.pipeline.triggers import Trigger, triggers_of
-from sparki_daemon.pipeline.yaml_node import MappingNode, Node, ScalarNode, SequenceNode
+from sparki_daemon.pipeline.yaml_node import Literal, MappingNode, Node, ScalarNode, SequenceNode
 
 _STEP_TEXTS = {"name": "name", "condition": "if", "run": "run", "shell": "shell", "working_directory": "working-directory"}
 _STEP_TEXTS |= {"continue_on_error": "continue-on-error", "timeout_minutes": "timeout-minutes"}
@@ -34,6 +34,28 @@ class Read:
     at: Position
 
 
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A value that a call gives to an input or a secret."""
+
+    name: str
+    value: Literal
+    at: Position  # of the value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """The workflow that a job calls, and what it gives to it. `secrets` None: all that the caller has."""
+
+    uses: Name
+    inputs: tuple[Given, ...] = ()
+    secrets: tuple[Given, ...] | None = ()
+
+
+Permissions = Mapping[str, str] | str
+"""What a token may do: levels by scope, or `read-all`, `write-all`."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobSource:
     """A job as the file has it, before its matrix makes one or many of it."""
@@ -53,6 +75,8 @@ class JobSource:
     runs_on: tuple[Template, ...] = ()
     steps: tuple[StepPlan, ...] = ()
     step_ids: tuple[Name, ...] = ()
+    call: Call | None = None
+    permissions: Permissions | None = None
     keys: Mapping[str, Position] = field(default_factory=dict)  # where each of its keys stands
 
 
@@ -72,6 +96,7 @@ class Document:
     env: Pairs = ()
     unsupported: tuple[Problem, ...] = ()
     warnings: tuple[Problem, ...] = ()
+    permissions: Permissions | None = None
     reads: tuple[Read, ...] = ()
     keys: Mapping[str, Position] = field(default_factory=dict)  # where each key of the whole stands
     text: str = field(default="", repr=False)
@@ -100,6 +125,7 @@ class Builder:
             triggers=tuple(triggers_of(root.get("on"), self.file)),
             run_name=template_of(root.get("run-name")),
             env=self._pairs(root, "env"),
+            permissions=_permissions(root.get("permissions")),
             keys=self._keys(root),
         )
 
@@ -158,8 +184,24 @@ class Builder:
                 runs_on=self._runs_on(node.get("runs-on")),
                 steps=tuple(self._step(index, step) for index, step in enumerate(steps)),
                 step_ids=tuple(name for step in steps for name in self._names(step.get("id"))),
+                call=self._call(node),
+                permissions=_permissions(node.get("permissions")),
                 keys=self._keys(node),
             )
+
+    def _call(self, node: MappingNode) -> Call | None:
+        uses = node.get("uses")
+        if not isinstance(uses, ScalarNode):
+            return None
+        secrets = node.get("secrets")
+        inherited = isinstance(secrets, ScalarNode) and secrets.text == "inherit"
+        given = tuple(self._given(node.get("with")))
+        return Call(uses=Name(uses.text, self._at(uses)), inputs=given, secrets=None if inherited else tuple(self._given(secrets)))
+
+    def _given(self, node: Node | None) -> Iterator[Given]:
+        for key, value in node.pairs if isinstance(node, MappingNode) else ():
+            if isinstance(value, ScalarNode):
+                yield Given(key.text, value.value, self._at(value))
 
     def _runs_on(self, node: Node | None) -> tuple[Template, ...]:
         if isinstance(node, MappingNode):
@@ -183,6 +225,12 @@ class Builder:
             env=self._pairs(node, "env"),
             **{field: template_of(node.get(key)) for field, key in _STEP_TEXTS.items()},
         )
+
+
+def _permissions(node: Node | None) -> Permissions | None:
+    if isinstance(node, MappingNode):
+        return {key.text: value.text for key, value in node.pairs if isinstance(value, ScalarNode)}
+    return node.text if isinstance(node, ScalarNode) else None
 
 
 def _action_problem(action: str, at: Position) -> Problem | None:

@@ -57,6 +57,8 @@ _ANY_LEVEL = (
     "security-events",
     "statuses",
 )
+TOKEN_SCOPES = (*_ANY_LEVEL, "copilot-requests", "id-token", "models", "vulnerability-alerts")
+"""Everything that `permissions` names."""
 _PERMISSIONS = OneOf(
     options=(
         Text(choices=("read-all", "write-all")),

@@ -10,11 +10,12 @@ from sparki_daemon.pipeline.cron import mistake_in
 from sparki_daemon.pipeline.yaml_node import Literal, MappingNode, Node, ScalarNode, SequenceNode
 
 DISPATCH = "workflow_dispatch"
+CALL = "workflow_call"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Input:
-    """An input of `workflow_dispatch`, as declared. `default` None: it has none."""
+    """An input of `workflow_dispatch` or `workflow_call`, as declared. `default` None: it has none."""
 
     name: str
     at: Position
@@ -41,6 +42,7 @@ class Trigger:
     filters: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     inputs: tuple[Input, ...] = ()
     crons: tuple[Cron, ...] = ()
+    secrets: Mapping[str, bool] = field(default_factory=dict)  # of a call: whether each must be given
 
 
 def triggers_of(node: Node | None, file: str) -> Iterator[Trigger]:
@@ -52,10 +54,10 @@ def triggers_of(node: Node | None, file: str) -> Iterator[Trigger]:
     for key, value in node.pairs:
         settings = value.pairs if isinstance(value, MappingNode) else []
         filters = {name.text: tuple(word.text for word in _words(item)) for name, item in settings if not isinstance(item, MappingNode)}
-        declared = value.get("inputs") if isinstance(value, MappingNode) else None
-        inputs = tuple(_inputs(declared, file)) if key.text == DISPATCH and isinstance(declared, MappingNode) else ()
+        by_hand = value if key.text in (DISPATCH, CALL) and isinstance(value, MappingNode) else MappingNode(0, 0)
+        inputs = tuple(_inputs(by_hand.get("inputs"), file))
         crons = tuple(_crons(value, file)) if key.text == "schedule" else ()
-        yield Trigger(key.text, Position(file, key.line, key.column), filters, inputs, crons)
+        yield Trigger(key.text, Position(file, key.line, key.column), filters, inputs, crons, _secrets(by_hand.get("secrets")))
 
 
 def _words(node: Node | None) -> Iterator[ScalarNode]:
@@ -66,8 +68,16 @@ def _words(node: Node | None) -> Iterator[ScalarNode]:
             yield from _words(item)
 
 
-def _inputs(declared: MappingNode, file: str) -> Iterator[Input]:
-    for key, value in declared.pairs:
+def _secrets(declared: Node | None) -> dict[str, bool]:
+    found = {}
+    for key, value in declared.pairs if isinstance(declared, MappingNode) else ():
+        required = value.get("required") if isinstance(value, MappingNode) else None
+        found[key.text] = isinstance(required, ScalarNode) and required.value is True
+    return found
+
+
+def _inputs(declared: Node | None, file: str) -> Iterator[Input]:
+    for key, value in declared.pairs if isinstance(declared, MappingNode) else ():
         at = Position(file, key.line, key.column)
         if not isinstance(value, MappingNode):
             yield Input(name=key.text, at=at)
