@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from sparki_cli.connect import own_directory
 from sparki_cli.render import Output
 from sparki_daemon.model.problem import Problem, SparkiError
+from sparki_daemon.pipeline.calls import call_problems
+from sparki_daemon.pipeline.document import Document
 from sparki_daemon.pipeline.reader import read
 from sparki_daemon.source import files as source_files
 from sparki_daemon.source.repository import find
@@ -26,8 +29,13 @@ class Checked:
     warnings: tuple[Problem, ...] = ()
 
 
-def validate(output: Output, *, files: list[str], form: str | None, directory: str | None) -> int:
-    """Check files, or all pipelines of this repository; exit code 2 when one has an error."""
+def validate(output: Output, *, files: list[str], form: str | None, schema: bool, directory: str | None) -> int:
+    """Check files, or all pipelines of this repository; exit code 2 when one has an error. `schema`: print that for editors instead."""
+    if schema:
+        from sparki_daemon.pipeline.json_schema import workflow_schema  # noqa: PLC0415  only who asks for it pays for it
+
+        output.raw(json.dumps(workflow_schema(), indent=1) + "\n")
+        return 0
     here = own_directory(directory)
     checked = list(_named(here, files) if files else _all(here))
     errors = sum(len(one.errors) for one in checked)
@@ -41,15 +49,39 @@ def validate(output: Output, *, files: list[str], form: str | None, directory: s
     return INVALID if errors else 0
 
 
-def check(data: bytes, file: str) -> Checked:
-    """The verdict on a file's content. What this machine can't run is no error."""
+def check(data: bytes, file: str, find_called: Callable[[str], Document | None] | None = None) -> Checked:
+    """The verdict on a file's content. What this machine can't run is no error. `find_called`: gives the workflows that it calls."""
     try:
-        return Checked(file, (), read(data, file).warnings)
+        document = read(data, file)
     except SparkiError as error:
         return Checked(file, error.problems)
+    return Checked(file, tuple(call_problems(document, find_called)) if find_called else (), document.warnings)
+
+
+class _Called:
+    """Finds the workflows of one repository that others call, each read once."""
+
+    def __init__(self, here: str) -> None:
+        self._root = here
+        while not os.path.exists(os.path.join(self._root, ".git")) and os.path.dirname(self._root) != self._root:
+            self._root = os.path.dirname(self._root)
+        self._known: dict[str, Document | None] = {}
+
+    def find(self, uses: str) -> Document | None:
+        if uses not in self._known:
+            self._known[uses] = self._read(uses.removeprefix("./")) if uses.startswith("./") else None
+        return self._known[uses]
+
+    def _read(self, name: str) -> Document | None:
+        try:
+            with open(os.path.join(self._root, name), "rb") as file:
+                return read(file.read(), name)
+        except (OSError, SparkiError):  # it is checked by itself, too
+            return None
 
 
 def _named(here: str, names: list[str]) -> Iterator[Checked]:
+    called = _Called(here)
     for name in names:
         try:
             with open(os.path.join(here, name), "rb") as file:
@@ -57,12 +89,13 @@ def _named(here: str, names: list[str]) -> Iterator[Checked]:
         except OSError as error:
             yield Checked(name, (Problem(code="unreadable_file", message=f"can't read {name}: {error.strerror}"),))
             continue
-        yield check(data, name)
+        yield check(data, name, called.find)
 
 
 def _all(here: str) -> Iterator[Checked]:
+    called = _Called(here)
     for file, data in source_files.pipelines(find(here)).items():
-        yield check(data, file)
+        yield check(data, file, called.find)
 
 
 def _error(problem: Problem) -> dict[str, Any]:

@@ -140,7 +140,11 @@ COMMANDS = (
         "sparki_cli.check:validate",
         "Check pipeline files.",
         arguments=(Argument("files", "FILE", "Pipeline files; none: all of this repository's.", many=True),),
-        options=(Option("form", ("--format",), TEXT, "How to tell what is wrong.", choices=("text", "json", "github")), DIRECTORY),
+        options=(
+            Option("form", ("--format",), TEXT, "How to tell what is wrong.", choices=("text", "json", "github")),
+            Option("schema", ("--schema",), FLAG, "Print the JSON Schema of a workflow, for editors; check nothing."),
+            DIRECTORY,
+        ),
     ),
     Command(
         "explain",

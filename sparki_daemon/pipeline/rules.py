@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from sparki_daemon.model.plan import StepPlan, Template
 from sparki_daemon.model.problem import Position, Problem
+from sparki_daemon.pipeline.actions import native
 from sparki_daemon.pipeline.document import Document, JobSource, Read
 from sparki_daemon.pipeline.expression.references import references
 from sparki_daemon.pipeline.expression.syntax import Node
@@ -108,17 +109,30 @@ def name_warnings(document: Document, root: MappingNode, expressions: Expression
             if key.text != "steps":
                 known["steps"] = [name.text for name in job.step_ids]
                 yield from _unknown_names(value, expressions, known, locate)
-        yield from _step_warnings(node.get("steps"), job.steps, needs, expressions, locate)
+        yield from _step_warnings(node.get("steps"), job.steps, needs, expressions, locate, document.file)
 
 
 def _step_warnings(
-    steps: YamlNode | None, plans: Sequence[StepPlan], needs: list[str], expressions: Expressions, locate: Locate
+    steps: YamlNode | None, plans: Sequence[StepPlan], needs: list[str], expressions: Expressions, locate: Locate, file: str
 ) -> Iterator[Problem]:
     before: list[str] = []
+    for step in plans:
+        yield from _unknown_inputs(step, file)
     nodes = [node for node in steps.items if isinstance(node, MappingNode)] if isinstance(steps, SequenceNode) else []
     for node, step in zip(nodes, plans, strict=True):
         yield from _unknown_names(node, expressions, {"needs": needs, "steps": before}, locate)
         before = [*before, step.id] if step.id else before
+
+
+def _unknown_inputs(step: StepPlan, file: str) -> Iterator[Problem]:
+    """Inputs that a native action does not know: GitHub warns of them while it runs. Source: actions/runner, ActionRunner.cs."""
+    action = native(step.uses)
+    known = {name.lower() for name in action.inputs} if action else set()
+    for name, template in step.inputs if action else ():
+        if name and OPEN not in name and name.lower() not in known and action:
+            message = f"'{step.uses}' has no input '{name}'"
+            at = Position(file, template.line, template.column)
+            yield Problem(code="unknown_action_input", message=message, at=at, hint=did_you_mean(name, action.inputs))
 
 
 def _unknown_names(node: YamlNode, expressions: Expressions, known: Mapping[str, list[str]], locate: Locate) -> Iterator[Problem]:

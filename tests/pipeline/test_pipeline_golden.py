@@ -76,6 +76,7 @@ def test_what_github_takes_and_sparki_cannot_run_is_refused_by_the_plan_alone(ca
 def test_there_are_enough_cases_and_each_golden_file_has_its_input() -> None:
     assert len(cases("good")) >= 20
     assert len(cases("bad")) >= 20
+    assert sum(len(cases(folder)) for folder in ("good", "bad", "refused", "differences")) >= 80
     for folder in ("good", "bad", "refused", "differences"):
         inputs = {path.stem for path in cases(folder)}
         assert {path.name.split(".")[0] for path in (GOLDEN / folder).iterdir()} == inputs
