@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 
 class SourceSpec(TypedDict):
@@ -26,6 +26,7 @@ class RunSpec(TypedDict):
     env: dict[str, str]  # of the client: PATH, LANG, proxies … (already chosen by allow-list)
     home: str  # "job" or "user"
     user_home: str
+    project: NotRequired[str]  # whose caches are used; without it those of the worktree
 
 
 class JobSpec(TypedDict):
@@ -42,3 +43,5 @@ class JobSpec(TypedDict):
     work: str  # the job's folder; the runner makes it, and removes it at the job's end
     temp: str  # the job's 0700 folder for env files, scripts, RUNNER_TEMP (on tmpfs where there is one); likewise
     log: str  # path of the log, without ".log"
+    artifacts: NotRequired[str]  # the folder of all runs' artifacts; without it there can be none
+    cache: NotRequired[str]  # the folder of all caches; likewise

@@ -181,8 +181,8 @@ def _literal(segment: str) -> str:
 
 
 @lru_cache(maxsize=512)
-def _compiled(segment: str) -> re.Pattern[str]:
-    """One segment as a regular expression over one name."""
+def compiled(segment: str) -> re.Pattern[str]:
+    """One segment of a pattern as a regular expression over one name."""
     parts: list[str] = []
     index = 0
     while index < len(segment):
@@ -222,7 +222,7 @@ def _fits(segments: Sequence[str], parts: Sequence[str], *, least: int = 0, begu
                 continue
             if segments[index] == _ANY_DEPTH:
                 following |= {index, index + 1} if index + 1 == len(segments) else {index}
-            elif _compiled(segments[index]).fullmatch(part):
+            elif compiled(segments[index]).fullmatch(part):
                 following.add(index + 1)
         at = following
     return False

@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 
 from sparki_daemon.model.spec import JobSpec, RunSpec
 
-_END = "ghadelimiter_of_sparki"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
@@ -23,6 +21,15 @@ class Call:
     run: RunSpec
     job: JobSpec
     state: Mapping[str, str] = field(default_factory=dict)  # at the job's end: what the step has left for it
+
+    @property
+    def home(self) -> str:
+        """What `~` is in paths."""
+        return self.env.get("HOME", "")
+
+    def lines(self, name: str) -> list[str]:
+        """The lines of an input, without blanks about them and without empty ones."""
+        return [line.strip() for line in self.inputs.get(name, "").splitlines() if line.strip()]
 
     def flag(self, name: str, *, default: bool) -> bool:
         """An input that is true or false. Raises ValueError for another text."""
@@ -39,11 +46,11 @@ class Call:
 
     def output(self, name: str, value: str) -> None:
         """An output of the step, of one line or more."""
-        self._append("GITHUB_OUTPUT", f"{name}={value}\n" if "\n" not in value else f"{name}<<{_END}\n{value}\n{_END}\n")
+        self._append("GITHUB_OUTPUT", _pair(name, value))
 
     def leave(self, name: str, value: str) -> None:
         """Something for what this action does at the job's end."""
-        self._append("GITHUB_STATE", f"{name}={value}\n")
+        self._append("GITHUB_STATE", _pair(name, value))
 
     def warn(self, text: str) -> None:
         """A warning, which becomes an annotation."""
@@ -56,7 +63,7 @@ class Call:
 
     def export(self, name: str, value: str) -> None:
         """A variable for the steps after this one."""
-        self._append("GITHUB_ENV", f"{name}={value}\n")
+        self._append("GITHUB_ENV", _pair(name, value))
 
     def add_path(self, folder: str) -> None:
         """A folder that goes before PATH for the steps after this one."""
@@ -65,6 +72,13 @@ class Call:
     def _append(self, variable: str, text: str) -> None:
         with open(self.env[variable], "a", encoding="utf-8", errors="surrogateescape") as file:
             file.write(text)
+
+
+def _pair(name: str, value: str) -> str:
+    if "\n" not in value:
+        return f"{name}={value}\n"
+    end = f"end_{os.urandom(8).hex()}"
+    return f"{name}<<{end}\n{value}\n{end}\n"
 
 
 def _escaped(text: str) -> str:

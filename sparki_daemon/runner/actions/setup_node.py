@@ -1,0 +1,120 @@
+"""actions/setup-node: puts a Node.js of this machine before all others, with a place of the job's own for global packages.
+
+Source: actions/setup-node 6, src/main.ts and src/authutil.ts.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+
+from sparki_daemon.runner.actions.call import Call
+from sparki_daemon.runner.actions.node_versions import Node, best, installed, read_range, version_of_file
+
+_PROGRAMS = ("node", "npm", "npx", "corepack")
+_NO_TOKEN = "XXXXX-XXXXX-XXXXX-XXXXX"  # noqa: S105  # what GitHub's action sets where there is none: npm wants the variable
+
+
+def main(call: Call) -> int:
+    """Find the Node.js that is asked for, and have later steps find it; output `node-version`."""
+    try:
+        node = _node(call)
+        folder = _folder(call, node)
+        if url := call.inputs.get("registry-url", "").strip():
+            _registry(call, url)
+    except (ValueError, json.JSONDecodeError) as error:
+        return call.fail(str(error))
+    except OSError as error:
+        return call.fail(f"{error.strerror}: '{error.filename}'")
+    prefix = f"{call.work}/home/.npm-global"
+    call.export("npm_config_prefix", prefix)
+    for path in (folder, f"{prefix}/bin"):  # what a job installs globally comes first, also a newer npm
+        call.add_path(path)
+    version = "v" + ".".join(map(str, node.version))
+    call.output("node-version", version)
+    if call.inputs.get("cache", "").strip():
+        call.output("cache-hit", "false")
+        call.say(f"Cache of {call.inputs['cache'].strip()}: the one of this machine is used as it is; nothing is restored or saved")
+    call.say(f"Node.js {version}: {node.path}")
+    return 0
+
+
+def _node(call: Call) -> Node:
+    """Raises ValueError that names those that are there, and OSError for a version file that can't be read."""
+    text = _wanted(call)
+    users = {name: value for name, value in call.run["env"].items() if name.startswith("XDG_")}  # the step's are the job's own
+    env = {**{name: value for name, value in call.env.items() if not name.startswith("XDG_")}, **users}
+    there = [*_in_path(call), *installed(env, call.run["user_home"])]
+    if not text and there:
+        return there[0]
+    found = best(read_range(text), there)
+    if found:
+        return found
+    names = ", ".join(".".join(map(str, version)) for version in sorted({node.version for node in there})) or "none"
+    raise ValueError(f"there is no Node.js {text or 'at all'} on this machine, and none is fetched; there: {names}")
+
+
+def _wanted(call: Call) -> str:
+    """The version asked for; empty: whichever there is."""
+    if text := call.inputs.get("node-version", "").strip():
+        if call.inputs.get("node-version-file", "").strip():
+            call.warn("both node-version and node-version-file are given: node-version counts")
+        return text
+    name = call.inputs.get("node-version-file", "").strip()
+    if not name:
+        return ""
+    with open(os.path.join(call.workspace, name), encoding="utf-8") as file:
+        text = version_of_file(name, file.read())
+    call.say(f"{name} asks for Node.js {text}")
+    return text
+
+
+def _in_path(call: Call) -> list[Node]:
+    """Those in PATH, asked for their version; what does not answer like one is none."""
+    found = []
+    for folder in dict.fromkeys(call.env.get("PATH", "").split(os.pathsep)):
+        path = os.path.join(folder, "node")
+        if os.path.isabs(path) and os.access(path, os.X_OK) and not os.path.isdir(path):
+            try:
+                done = subprocess.run([path, "--version"], stdin=subprocess.DEVNULL, capture_output=True, check=True, timeout=20)
+            except (OSError, subprocess.SubprocessError):
+                continue
+            if match := re.fullmatch(r"v(\d+)\.(\d+)\.(\d+)\S*\s*", done.stdout.decode("utf-8", "replace")):
+                found.append(Node(tuple(map(int, match.groups())), path))
+    return found
+
+
+def _folder(call: Call, node: Node) -> str:
+    """A folder with the programs of that Node.js alone: /usr/bin before PATH would bring much else. Raises OSError."""
+    folder = f"{call.work}/tools/node/{'.'.join(map(str, node.version))}/bin"
+    os.makedirs(folder, exist_ok=True)
+    beside = os.path.dirname(node.path)
+    for name in _PROGRAMS:
+        if os.access(f"{beside}/{name}", os.X_OK) and not os.path.lexists(f"{folder}/{name}"):
+            os.symlink(f"{beside}/{name}", f"{folder}/{name}")
+    return folder
+
+
+def _registry(call: Call, url: str) -> None:
+    """Have npm use a registry, with the token of the variable NODE_AUTH_TOKEN. Raises ValueError for what is no address, and OSError."""
+    if not re.match(r"https?://[^\s/]", url):
+        raise ValueError(f"'registry-url' is '{url}', and must be an address with http:// or https://")
+    url = url if url.endswith("/") else f"{url}/"
+    scope = call.inputs.get("scope", "").strip()
+    if not scope and "npm.pkg.github.com" in url:
+        scope = str(call.run["github"].get("repository_owner") or "")
+    if scope and not scope.startswith("@"):
+        scope = f"@{scope}"
+    key = f"{scope.lower()}:registry" if scope else "registry"
+    path = os.path.join(call.temp, ".npmrc")
+    before = []
+    if os.path.exists(path):
+        with open(path, encoding="utf-8") as file:
+            before = [line for line in file.read().splitlines() if not line.lower().startswith(key)]
+    lines = [*before, f"{url.partition(':')[2]}:_authToken=${{NODE_AUTH_TOKEN}}", f"{key}={url}"]
+    with open(path, "w", encoding="utf-8") as file:
+        file.write("\n".join(lines) + "\n")
+    call.export("NPM_CONFIG_USERCONFIG", path)
+    call.export("NODE_AUTH_TOKEN", call.env.get("NODE_AUTH_TOKEN") or _NO_TOKEN)
