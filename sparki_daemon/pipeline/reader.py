@@ -9,8 +9,9 @@ from sparki_daemon.model.problem import Position, Problem, SparkiError
 from sparki_daemon.pipeline.document import Builder, Document
 from sparki_daemon.pipeline.expression.evaluate import Scope
 from sparki_daemon.pipeline.keys import WORKFLOW
+from sparki_daemon.pipeline.names import name_warnings
 from sparki_daemon.pipeline.needs import graph_problems
-from sparki_daemon.pipeline.rules import empty_reads, name_warnings, rule_problems
+from sparki_daemon.pipeline.rules import empty_reads, rule_problems
 from sparki_daemon.pipeline.shape import Shape
 from sparki_daemon.pipeline.strategy import is_static, strategy_of
 from sparki_daemon.pipeline.yaml_node import MappingNode, ScalarNode, SourceText

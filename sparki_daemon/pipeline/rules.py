@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 
-from sparki_daemon.model.plan import StepPlan, Template
+from sparki_daemon.model.plan import Template
 from sparki_daemon.model.problem import Position, Problem
-from sparki_daemon.pipeline.actions import native
 from sparki_daemon.pipeline.document import Document, JobSource, Read
 from sparki_daemon.pipeline.expression.references import references
 from sparki_daemon.pipeline.expression.syntax import Node
 from sparki_daemon.pipeline.expression.template import OPEN
 from sparki_daemon.pipeline.spelling import did_you_mean
 from sparki_daemon.pipeline.triggers import trigger_problems
-from sparki_daemon.pipeline.yaml_node import MappingNode, ScalarNode, SequenceNode, scalars_of
+from sparki_daemon.pipeline.yaml_node import MappingNode, ScalarNode, scalars_of
 from sparki_daemon.pipeline.yaml_node import Node as YamlNode
 
 MAX_ID = 100
@@ -91,58 +90,3 @@ def _reads_in(node: YamlNode, job: str, expressions: Expressions, locate: Locate
             context, name = use.path[0], use.path[1] if len(use.path) > 1 else ""
             if context == "secrets" or (context == "github" and name.lower() == "token"):
                 yield Read(job, str(use), locate(scalar, use.offset))
-
-
-def name_warnings(document: Document, root: MappingNode, expressions: Expressions, locate: Locate) -> Iterator[Problem]:
-    """Names in expressions that nothing bears: GitHub reads them as empty, which is hardly ever meant."""
-    jobs = root.get("jobs")
-    nodes = {key.text: value for key, value in jobs.pairs} if isinstance(jobs, MappingNode) else {}
-    for job in document.jobs:
-        node = nodes.get(job.id)
-        if not isinstance(node, MappingNode):
-            continue
-        if not job.steps:
-            yield Problem(code="no_steps", message=f"job '{job.id}' has no steps", at=job.at)
-        needs = [need.text for need in job.needs]
-        known = {"needs": needs}
-        for key, value in node.pairs:
-            if key.text != "steps":
-                known["steps"] = [name.text for name in job.step_ids]
-                yield from _unknown_names(value, expressions, known, locate)
-        yield from _step_warnings(node.get("steps"), job.steps, needs, expressions, locate, document.file)
-
-
-def _step_warnings(
-    steps: YamlNode | None, plans: Sequence[StepPlan], needs: list[str], expressions: Expressions, locate: Locate, file: str
-) -> Iterator[Problem]:
-    before: list[str] = []
-    for step in plans:
-        yield from _unknown_inputs(step, file)
-    nodes = [node for node in steps.items if isinstance(node, MappingNode)] if isinstance(steps, SequenceNode) else []
-    for node, step in zip(nodes, plans, strict=True):
-        yield from _unknown_names(node, expressions, {"needs": needs, "steps": before}, locate)
-        before = [*before, step.id] if step.id else before
-
-
-def _unknown_inputs(step: StepPlan, file: str) -> Iterator[Problem]:
-    """Inputs that a native action does not know: GitHub warns of them while it runs. Source: actions/runner, ActionRunner.cs."""
-    action = native(step.uses)
-    known = {name.lower() for name in action.inputs} if action else set()
-    for name, template in step.inputs if action else ():
-        if name and OPEN not in name and name.lower() not in known and action:
-            message = f"'{step.uses}' has no input '{name}'"
-            at = Position(file, template.line, template.column)
-            yield Problem(code="unknown_action_input", message=message, at=at, hint=did_you_mean(name, action.inputs))
-
-
-def _unknown_names(node: YamlNode, expressions: Expressions, known: Mapping[str, list[str]], locate: Locate) -> Iterator[Problem]:
-    for scalar in scalars_of(node):
-        for use in (use for tree in expressions.get(id(scalar), ()) for use in references(tree)):
-            context, name = use.path[0], use.path[1] if len(use.path) > 1 else "*"
-            names = known.get(context)
-            if names is None or name == "*" or name.lower() in {other.lower() for other in names}:
-                continue
-            what = f"no step before it has the id '{name}'" if context == "steps" else f"the job does not need '{name}'"
-            code = "unknown_step" if context == "steps" else "unknown_needed_job"
-            at = locate(scalar, use.offset)
-            yield Problem(code=code, message=f"'{use}' is always empty: {what}", at=at, hint=did_you_mean(name, names))
