@@ -10,6 +10,7 @@ import pytest
 from sparki_daemon.model.plan import JobPlan, Plan, plan_from_json
 from sparki_daemon.model.problem import SparkiError
 from sparki_daemon.pipeline.expand import expand, with_legs
+from sparki_daemon.pipeline.legs import select_legs
 from sparki_daemon.pipeline.plan import plan
 from sparki_daemon.pipeline.reader import read
 
@@ -149,3 +150,13 @@ def test_the_legs_stand_in_the_plan_where_the_job_stood() -> None:
 
     assert [job.id for job in after.jobs] == ["a", "t-1", "t-2", "z"]
     assert plan_from_json(json.loads(json.dumps(after.to_json()))) == after
+
+
+def test_legs_that_were_not_asked_for_are_left_out_once_they_are_known() -> None:
+    made = select_legs(planned(MATRIX), [("v", "2")])
+    contexts = {"github": GITHUB, "inputs": {}, "vars": {}, "needs": {"a": {"result": "success", "outputs": {"list": "[1, 2, 3]"}}}}
+    kept = plan_from_json(json.loads(json.dumps(made.to_json()))).jobs[1]
+
+    (leg,) = expand(kept, file="ci.yml", contexts=contexts, taken=["a", "t"])
+
+    assert (leg.id, leg.matrix, leg.strategy["job-index"], leg.strategy["job-total"]) == ("t-2", {"v": 2}, 1, 3)
