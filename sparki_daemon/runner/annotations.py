@@ -25,8 +25,13 @@ class Annotation(TypedDict):
     end_column: int | None
 
 
-def line_of(command: Command) -> str | None:
-    """The line that a log has for a command: annotations with their place, the title of a group. None: it shows nothing."""
+def line_of(command: Command, *, debug: bool = False) -> str | None:
+    """The line that a log has for a command: annotations with their place, the title of a group. None: it shows nothing.
+
+    `debug`: the run was asked to show what steps say for that.
+    """
+    if debug and command.name == "debug":
+        return f"Debug: {command.data}"
     if command.name == "group":
         return f"▾ {command.data}"
     word = _WORDS.get(command.name)

@@ -45,7 +45,7 @@ class Effects:
 
     def obey(self, command: Command) -> str | None:
         """Carry out a workflow command; gives the line that the log has for it."""
-        shown = line_of(command) or (command.line.decode("utf-8", "replace") if self._echo else None)
+        shown = line_of(command, debug=self._job.run_file.debug) or (command.line.decode("utf-8", "replace") if self._echo else None)
         name, data, output = command.name, command.data, self._job.output
         if name == "add-mask":
             output.masker.add(data)

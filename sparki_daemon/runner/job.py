@@ -68,7 +68,7 @@ class Job:
         self.added_paths: list[str] = []
         self.summary = Summary(spec["log"])
         self.posts: list[Step] = []  # for the job's end, the last first
-        self.posts_made = 0
+        self.posts_begun = 0
         self.spec = spec
         self._held: list[dict[str, Any]] = []
         self._reason = ""
@@ -140,6 +140,8 @@ class Job:
         files = {name: f"{self.temp}/{name}" for name in ENV_FILES}
         github = {**run.github, **files, "job": self.plan.base, "workspace": self.workspace}
         runner = runner_context(host.name, self.work, self.temp)
+        if run.debug:
+            runner["debug"] = "1"
         self.scope.open(run, self.plan, spec, github, runner)
         self.base_env = {"CI": "true", **run.host_env, **job_layer(run.spec, self.work)}
         self.scope.workspace, self.scope.home = self.workspace, self.base_env.get("HOME", "")

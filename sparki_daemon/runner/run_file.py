@@ -27,6 +27,7 @@ class RunFile:
             write_atomic(self.event_path, json.dumps(self.spec["event"], indent=2).encode(), mode=0o400, durable=False)
         self.github = {**self.spec["github"], "event": self.spec["event"], "event_path": self.event_path, "token": ""}
         self.github_env = github_layer(self.github)
+        self.debug = str(self.spec.get("vars", {}).get("ACTIONS_STEP_DEBUG", "")).lower() == "true"
         self.npmrc = _npmrc(self.spec)
 
     def job(self, key: str) -> JobPlan:

@@ -48,7 +48,7 @@ def named(shell: str) -> Shell:
         raise ShellError(f"shell '{shell}' can't be split into words: {error}") from None
     if not words or not any("{0}" in word for word in words[1:]):
         raise ShellError(f"shell '{shell}' is none of bash, sh, python, pwsh, and no command with {{0}} for the script")
-    return Shell(words[0], tuple(words[1:]), _ENDINGS.get(words[0], ""))
+    return Shell(words[0], tuple(words[1:]), _ENDINGS.get(words[0], ""), _BEFORE.get(words[0], ""), _AFTER.get(words[0], ""))
 
 
 def default(*, has_bash: bool) -> Shell:

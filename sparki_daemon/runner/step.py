@@ -27,7 +27,6 @@ ALWAYS = Template("always()")
 class Post:
     """What a step does once all steps of its job are done."""
 
-    index: int  # of its record: behind those of the plan's steps
     title: str
     condition: Template
     state: dict[str, str]  # what the step has left for it
@@ -50,6 +49,7 @@ class Step:
         self.title = ""
         self.timed_out = False
         self._outer = outer
+        self._index = plan.index  # of its record; a post's is the next behind those of the plan's steps
         self._post = post
         self._condition = post.condition if post else plan.condition
         self._before: Obeys | None = None
@@ -139,6 +139,9 @@ class Step:
         job = self.job
         self.title = job.output.masker.mask_text(self.title or self._plain_title())
         self._begun = time.monotonic()
+        if self._post:
+            self._index = len(job.plan.steps) + job.posts_begun
+            job.posts_begun += 1
         if self._outer:
             self._before = job.output.enter(self.title, self.effects)
             return
@@ -147,7 +150,7 @@ class Step:
 
     def _record(self) -> dict[str, Any]:
         post = {"post": True} if self._post else {}
-        return {"step": self._post.index if self._post else self.plan.index, "name": self.title, "from": self._from, **post}
+        return {"step": self._index, "name": self.title, "from": self._from, **post}
 
     def _do(self) -> None:
         limits, loop = self.job.host.limits, self.job.host.loop
@@ -184,9 +187,7 @@ class Step:
 
     def leave_for_later(self, condition: Template, start: Callable[[Step], launch.Start]) -> None:
         """Have something started at the job's end, after what is left for later from now on."""
-        index = len(self.job.plan.steps) + self.job.posts_made
-        self.job.posts_made += 1
-        post = Post(index, f"Post {self.title}", condition, self.effects.state, start)
+        post = Post(f"Post {self.title}", condition, self.effects.state, start)
         self.job.posts.append(Step(self.job, self.plan, self.frame, post=post))
 
     def run_process(self, start: launch.Start) -> None:

@@ -142,6 +142,13 @@ def test_variables_of_the_step_around_reach_the_steps_within_and_inputs_do_not(r
     assert lines(done, 1)[-1] == "o/j/o!/o/[]"
 
 
+def test_the_defaults_of_the_job_do_not_reach_into_a_composite(runner: Driver) -> None:
+    script = put("sub/act/action.yml", composite("- {run: echo $PWD, shell: bash}"))
+    done = runner.do(step(script, working_directory="."), step(uses="./sub/act"), "echo $PWD", working_directory="sub")
+
+    assert [lines(done, index)[-1].rpartition("/")[2] for index in (1, 2)] == ["workspace", "sub"]
+
+
 def test_composites_nest_ten_deep_and_no_deeper(runner: Driver) -> None:
     inner = composite("- {run: 'echo depth $GITHUB_ACTION', shell: sh, id: deep}")
     files = {"a9/action.yml": inner}
@@ -268,7 +275,7 @@ def test_a_javascript_action_gets_its_inputs_and_its_end_what_it_left(runner: Dr
 
     assert lines(done, 1)[1:] == ["in true no a b"]
     assert done.conclusions == ["success", "success", "failure", "success", "success", "success"]
-    assert [(record["step"], record["name"]) for record in done.steps[4:]] == [(5, "Post Second"), (4, "Post Run ./act")]
+    assert [(record["step"], record["name"]) for record in done.steps[4:]] == [(4, "Post Second"), (5, "Post Run ./act")]
     assert [record.get("post") for record in done.steps] == [None, None, None, None, True, True]
     assert done.text(4).splitlines()[1:] == ["post 42 style no"]
     assert lines(done, 3)[1:] == ["ok"]

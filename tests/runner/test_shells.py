@@ -37,6 +37,7 @@ def test_powershell_stops_at_errors_and_gives_the_last_exit_code() -> None:
 
     assert made.before.startswith("$ErrorActionPreference = 'stop'")
     assert "exit $LASTEXITCODE" in made.after
+    assert named("pwsh -noprofile {0}")[3:] == made[3:]
 
 
 def test_no_shell_named_is_bash_without_pipefail_or_sh() -> None:

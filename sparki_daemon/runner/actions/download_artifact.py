@@ -43,7 +43,8 @@ def _download(call: Call) -> int:
     os.makedirs(target, exist_ok=True)
     for artifact in chosen:
         copy_out(artifact, target if direct else os.path.join(target, artifact.name))
-        call.say(f"Brought artifact '{artifact.name}' ({len(artifact.files)} files, SHA-256 {artifact.digest})")
+        files = f"{len(artifact.files)} file{'' if len(artifact.files) == 1 else 's'}"
+        call.say(f"Brought artifact '{artifact.name}' ({files}, SHA-256 {artifact.digest})")
     if not chosen:
         call.say("There is no artifact to bring")
     call.output("download-path", target)
