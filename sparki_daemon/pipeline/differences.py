@@ -155,15 +155,18 @@ def _is_other_language(step: StepPlan) -> bool:
 
 def _of_program(word: str, machine: Machine, provided: Iterable[str]) -> tuple[str, str] | None:
     if word == "sudo":
-        return codes.SUDO, "'sudo' would change this machine"
+        return codes.SUDO, _if_there(word, machine, "would change this machine")
     if word in tools.PACKAGES:
-        return codes.SYSTEM_PACKAGES, f"'{word}' installs packages for this whole machine"
+        return codes.SYSTEM_PACKAGES, _if_there(word, machine, "installs packages for this whole machine")
     if word in tools.DOCKER:
-        there = machine.exists is None or machine.exists(word)
-        return codes.DOCKER, f"'{word}' is this machine's own" if there else f"'{word}' is not installed here"
+        return codes.DOCKER, _if_there(word, machine, "is this machine's own")
     if word in tools.BROUGHT and machine.exists is not None and word not in provided and not machine.exists(word):
         return codes.MISSING_TOOL, f"'{word}' is not installed here"
     return None
+
+
+def _if_there(word: str, machine: Machine, what: str) -> str:
+    return f"'{word}' {what}" if machine.exists is None or machine.exists(word) else f"'{word}' is not installed here"
 
 
 class _Places:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from sparki_daemon.model.plan import JobPlan, Plan
-from sparki_daemon.model.problem import SparkiError
+from sparki_daemon.model.problem import Position, Problem, SparkiError
 from sparki_daemon.pipeline.expression.evaluate import Scope
 from sparki_daemon.pipeline.expression.values import Value
 from sparki_daemon.pipeline.legs import LegMaker, fits
@@ -19,7 +19,8 @@ def expand(job: JobPlan, *, file: str, contexts: Mapping[str, Value], taken: Col
 
     `file` is the plan's. `contexts` are github, inputs, vars and needs. `taken`: the ids of all jobs of the plan.
     None of the legs is deferred. A job that is not deferred is given back as it is.
-    Raises SparkiError with each strategy, name and label that can't be computed, or with the matrix's own mistakes.
+    Raises SparkiError with each strategy, name and label that can't be computed, with the matrix's own mistakes, or with `no_such_leg`
+    where none is left of those that were asked for.
     Source: GITHUB.md §1: needs, `if`, matrix, then name and runs-on.
     """
     late = job.unexpanded
@@ -32,6 +33,10 @@ def expand(job: JobPlan, *, file: str, contexts: Mapping[str, Value], taken: Col
         strategy = strategy_of(from_json(late.strategy), file, Scope(contexts))
         legs = maker.legs(replace(job, unexpanded=None), late, strategy)
         legs = tuple(leg for leg in legs if fits(leg, late.only))
+        if not legs:
+            wanted = " ".join(f"{name}={value}" for name, value in late.only)
+            at = Position(file, job.line, job.column)
+            raise SparkiError(Problem(code="no_such_leg", message=f"job '{job.base}' has no leg with {wanted}", at=at))
     if maker.problems:
         raise SparkiError(*maker.problems)
     return legs

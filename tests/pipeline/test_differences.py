@@ -17,7 +17,7 @@ from sparki_daemon.pipeline.plan import plan
 from sparki_daemon.pipeline.reader import read
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "pipeline" / "differences"
-HERE = Machine(repository="ada/engine", exists=lambda name: name in {"make", "curl", "npm", "python", "python3", "docker"})
+HERE = Machine(repository="ada/engine", exists=lambda name: name in {"make", "curl", "npm", "python", "python3", "docker", "sudo", "brew"})
 
 
 def found(text: str, machine: Machine = HERE, jobs: tuple[str, ...] = ()) -> list[Problem]:
@@ -70,6 +70,15 @@ def test_what_an_action_sets_up_is_not_missed_after_it() -> None:
 
     assert [problem.code for problem in found(steps + "      - run: node x\n", nothing)] == ["SPK004"]
     assert found(steps + "      - uses: actions/setup-node@v6\n      - run: node x; npm ci\n", nothing) == []
+
+
+def test_what_would_change_the_machine_may_not_be_there_at_all() -> None:
+    bare = replace(HERE, exists=lambda _: False)
+    text = "on: push\njobs: {a: {runs-on: ubuntu-latest, steps: [{run: sudo apt x; docker y}]}}\n"
+
+    assert [problem.message for problem in found(text, bare)] == [f"'{word}' is not installed here" for word in ("sudo", "apt", "docker")]
+    told = [problem.message for problem in found(text, replace(HERE, exists=None))]
+    assert told == ["'sudo' would change this machine", "'apt' installs packages for this whole machine", "'docker' is this machine's own"]
 
 
 def test_a_difference_is_told_once_a_job() -> None:

@@ -160,3 +160,12 @@ def test_legs_that_were_not_asked_for_are_left_out_once_they_are_known() -> None
     (leg,) = expand(kept, file="ci.yml", contexts=contexts, taken=["a", "t"])
 
     assert (leg.id, leg.matrix, leg.strategy["job-index"], leg.strategy["job-total"]) == ("t-2", {"v": 2}, 1, 3)
+
+
+def test_a_job_without_the_legs_that_were_asked_for_fails_at_its_place() -> None:
+    made = select_legs(planned(MATRIX), [("v", "9")])
+    contexts = {"github": GITHUB, "inputs": {}, "vars": {}, "needs": {"a": {"result": "success", "outputs": {"list": "[1, 2, 3]"}}}}
+
+    with pytest.raises(SparkiError, match="job 't' has no leg with v=9") as caught:
+        expand(made.jobs[1], file="ci.yml", contexts=contexts, taken=["a", "t"])
+    assert [(problem.code, str(problem.at)) for problem in caught.value.problems] == [("no_such_leg", "ci.yml:4:3")]
