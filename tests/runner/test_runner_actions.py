@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from driver import Driver, step
 
+from sparki_daemon.pipeline.actions import NATIVE
+from sparki_daemon.runner.actions import ACTIONS
 from sparki_daemon.runner.actions.python_versions import Interpreter, best, installed, read_wanted, versions_of_file
 from sparki_daemon.source.repository import find
 from sparki_daemon.source.snapshot import take
@@ -209,3 +211,10 @@ def test_interpreters_are_found_without_starting_them(tmp_path: Path) -> None:
     found = [one for one in installed(env, "/nobody") if one.path.startswith(str(tmp_path))]
 
     assert found == [Interpreter((3, 12, 4), pyenv), Interpreter((3, 13, 1), uv), Interpreter((3, 11), plain)]
+
+
+def test_every_native_action_of_the_language_has_its_work_here() -> None:
+    assert sorted(ACTIONS) == sorted(NATIVE)
+    for action in ACTIONS.values():
+        assert callable(action.work(post=False))
+        assert not action.post or callable(action.work(post=True))
