@@ -10,8 +10,10 @@ import os
 from sparki_daemon.pipeline.expression.error import EVALUATION, ExpressionError
 from sparki_daemon.pipeline.expression.values import Value, to_string
 from sparki_daemon.runner.file_patterns import BadPattern, find
+from sparki_daemon.runner.time_limit import TooSlow, at_most
 
 _FOLLOW = "--follow-symbolic-links"
+MOST_S = 120.0
 _PIECE_BYTES = 1024 * 1024
 
 
@@ -31,14 +33,17 @@ def hash_files(workspace: str, home: str, *arguments: Value) -> str:
     whole = hashlib.sha256()
     found = False
     try:
-        for path in find("\n".join(texts), workspace, follow=follow, folders=False, home=home):
-            if path.startswith(f"{workspace}/") and os.path.isfile(path):
-                digest = hashlib.sha256()
-                with open(path, "rb") as file:
-                    while piece := file.read(_PIECE_BYTES):
-                        digest.update(piece)
-                whole.update(digest.digest())
-                found = True
+        with at_most(MOST_S):
+            for path in find("\n".join(texts), workspace, follow=follow, folders=False, home=home):
+                if path.startswith(f"{workspace}/") and os.path.isfile(path):
+                    digest = hashlib.sha256()
+                    with open(path, "rb") as file:
+                        while piece := file.read(_PIECE_BYTES):
+                            digest.update(piece)
+                    whole.update(digest.digest())
+                    found = True
+    except TooSlow:
+        raise ExpressionError(EVALUATION, f"hashFiles: it took more than {MOST_S:.0f} seconds") from None
     except BadPattern as error:
         raise ExpressionError(EVALUATION, f"hashFiles: {error}") from None
     except OSError as error:

@@ -5,16 +5,14 @@ Source: actions/runner, Runner.Worker/IssueMatcher.cs and Handlers/OutputManager
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
-import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import FrameType
 from typing import Any
 
 from sparki_daemon.runner.annotations import Annotation, annotation
+from sparki_daemon.runner.time_limit import TooSlow, at_most
 
 MOST_LINE_BYTES = 64 * 1024  # of a longer line no annotation is made
 _CHUNK_S = 2.0  # so long may all expressions take for one piece of output
@@ -27,10 +25,6 @@ Found = dict[str, str]
 
 class MatcherError(Exception):
     """A matcher file that can't be read; the text says why."""
-
-
-class _TooSlow(Exception):  # noqa: N818  # control flow
-    pass
 
 
 @dataclass(slots=True)
@@ -138,9 +132,9 @@ class Matchers:
     def _match(self, lines: list[bytes]) -> list[Annotation]:
         found: list[Annotation] = []
         try:
-            with _at_most(_CHUNK_S):
+            with at_most(_CHUNK_S):
                 found.extend(hit for line in lines if len(line) <= MOST_LINE_BYTES and (hit := self._match_line(line)))
-        except _TooSlow:
+        except TooSlow:
             owners = ", ".join(matcher.owner for matcher in self._matchers)
             self._trouble = f"problem matchers were too slow for the output, and are used no longer: {owners}"
             self._matchers, self.active = [], False
@@ -169,22 +163,6 @@ class Matchers:
         lines, columns = ((_number(hit.get(name)), None) for name in ("line", "column"))
         title, message = hit.get("code", ""), hit["message"]
         return annotation(level, message, file=file, title=title, workspace=self.workspace, lines=lines, columns=columns)
-
-
-@contextlib.contextmanager
-def _at_most(seconds: float) -> Iterator[None]:
-    """Raise _TooSlow within, once so much time has gone by: an expression may take for ever, and the job must hear its cancel."""
-
-    def stop(_signal: int, _frame: FrameType | None) -> None:
-        raise _TooSlow
-
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
 
 
 def _read(item: dict[str, Any]) -> _Matcher:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import BinaryIO
 
-from sparki_daemon.store.whole_folder import begun, is_begun, publish
+from sparki_daemon.store.whole_folder import begun, is_begun, publish, sweep
 from sparki_daemon.system.clock import now_ms
 from sparki_daemon.system.files import remove_tree
 
@@ -168,3 +168,24 @@ def _extract(archive: tarfile.TarFile, places: Mapping[str, str]) -> None:
 
 def _short(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:32]
+
+
+def prune(root: str, limit_bytes: int) -> int:
+    """Remove entries of all projects under a folder of caches, the longest unused first, until the rest fits; how many bytes went."""
+    found: list[tuple[float, int, str]] = []
+    projects = os.path.join(root, "actions")
+    for project in os.listdir(projects) if os.path.isdir(projects) else ():
+        sweep(os.path.join(projects, project))
+        for name in os.listdir(os.path.join(projects, project)):
+            folder = os.path.join(projects, project, name)
+            if not is_begun(name):
+                with contextlib.suppress(FileNotFoundError):
+                    about, data = (os.stat(os.path.join(folder, part)) for part in (_ABOUT, _DATA))
+                    found.append((about.st_mtime, about.st_size + data.st_size, folder))
+    kept, gone = sum(size for _, size, _ in found), 0
+    for _, size, folder in sorted(found):
+        if kept - gone <= limit_bytes:
+            break
+        remove_tree(folder)
+        gone += size
+    return gone

@@ -10,6 +10,7 @@ import pytest
 from driver import Driver, step
 
 from sparki_daemon.pipeline.expression.error import ExpressionError
+from sparki_daemon.runner import hash_files as hash_files_module
 from sparki_daemon.runner.file_patterns import BadPattern, beginnings, find
 from sparki_daemon.runner.hash_files import hash_files
 
@@ -133,3 +134,12 @@ def test_steps_have_hash_files_in_every_key(runner: Driver) -> None:
     assert done.text(1).splitlines()[-1] == f"{digest('x')} = {digest('x', 'y')}"
     assert done.conclusions == ["success", "success", "failure"]
     assert "hashFiles: '../x' is no pattern" in done.text(2)
+
+
+def test_a_digest_that_takes_too_long_fails(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hash_files_module, "MOST_S", 0.05)
+    with open(tree / "large", "wb") as file:
+        file.truncate(1 << 40)  # it has no blocks on the disk
+
+    with pytest.raises(ExpressionError, match="took more than"):
+        hash_files(str(tree), "", "large")

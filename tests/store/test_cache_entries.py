@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sparki_daemon.store.cache import Caches, EntryDamaged
+from sparki_daemon.store.cache import Caches, EntryDamaged, prune
 
 MAIN, FEATURE = "refs/heads/main", "refs/heads/feature"
 
@@ -123,3 +123,18 @@ def test_a_failed_save_leaves_no_entry(caches: Caches, paths: list) -> None:
         caches.save("k", "v", MAIN, [*paths, ("workspace/gone", "/nowhere/gone")])
 
     assert [*caches.entries()] == []
+
+
+def test_what_was_not_used_for_longest_goes_first(caches: Caches, paths: list, tmp_path: Path) -> None:
+    for age, key in enumerate(("newest", "used", "oldest")):
+        entry = caches.save(key, "v", MAIN, paths[:1])
+        assert entry
+        os.utime(os.path.join(entry.folder, "entry.json"), (10_000 - age, 10_000 - age))
+    used = caches.find(["used"], "v", [MAIN])
+    assert used
+    caches.restore(used, {"workspace": str(tmp_path)})
+
+    assert prune(str(tmp_path / "cache"), 10**9) == 0
+    assert prune(str(tmp_path / "cache"), 12_000) > 20_000
+    assert [entry.key for entry in caches.entries()] == ["used"]
+    assert prune(str(tmp_path / "none"), 0) == 0

@@ -53,7 +53,8 @@ def _upload(call: Call) -> int:
 
 def _files(call: Call, text: str, *, hidden: bool) -> list[tuple[str, str]]:
     """Each file with its path in the artifact: relative to what all patterns have in common. Raises BadPattern, ValueError."""
-    paths = list(find(text, call.workspace, folders=False, follow=True, hidden=hidden, home=call.home))
+    found = find(text, call.workspace, folders=False, follow=True, hidden=hidden, home=call.home)
+    paths = [path for path in found if os.path.isfile(path)]  # no pipes and sockets: reading one may never end
     begins = beginnings(text, call.workspace, home=call.home)
     if len(begins) > 1:
         root = os.path.commonpath(begins)
