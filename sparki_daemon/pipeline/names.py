@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from sparki_daemon.model.plan import StepPlan
@@ -39,6 +40,7 @@ _FIXED: Mapping[str, Names] = {
     ),
     "strategy": _names(("fail-fast", "job-index", "job-total", "max-parallel")),
 }
+_GAP = re.compile(r"(?<!\$)\{\s*\{")
 _NEED = _names(("result", "outputs"))
 _STEP = _names(("conclusion", "outcome", "outputs"))
 _WHY = {
@@ -67,6 +69,17 @@ def name_warnings(document: Document, root: MappingNode, expressions: Expression
         yield from check.job(job, node)
         for step in job.steps:
             yield from _unknown_inputs(step, document.file)
+
+
+def gap_warnings(root: Node, text: str, file: str) -> Iterator[Problem]:
+    """Gaps that the author of a template left: `{{ name }}` without a `$`, and not in quotes."""
+    if _GAP.search(text) is None:
+        return
+    for scalar in scalars_of(root):
+        if scalar.start == scalar.end and isinstance(scalar.value, str) and scalar.value.startswith("{{ "):
+            message = f"'{scalar.value}' is a gap to fill in: GitHub refuses it as it stands"
+            hint = "an expression begins with '${{'"
+            yield Problem(code="unfilled_gap", message=message, at=Position(file, scalar.line, scalar.column), hint=hint)
 
 
 class _Check:

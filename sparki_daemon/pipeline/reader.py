@@ -9,7 +9,7 @@ from sparki_daemon.model.problem import Position, Problem, SparkiError
 from sparki_daemon.pipeline.document import Builder, Document
 from sparki_daemon.pipeline.expression.evaluate import Scope
 from sparki_daemon.pipeline.keys import WORKFLOW
-from sparki_daemon.pipeline.names import name_warnings
+from sparki_daemon.pipeline.names import gap_warnings, name_warnings
 from sparki_daemon.pipeline.needs import graph_problems
 from sparki_daemon.pipeline.rules import empty_reads, rule_problems
 from sparki_daemon.pipeline.shape import Shape
@@ -52,7 +52,7 @@ def read(data: bytes, file: str) -> Document:
     def locate(scalar: ScalarNode, offset: int) -> Position:
         return Position(file, *source.place(scalar, offset))
 
-    warnings = name_warnings(document, root, shape.expressions, locate)
+    warnings = [*name_warnings(document, root, shape.expressions, locate), *gap_warnings(root, text, file)]
     return replace(
         document,
         unsupported=tuple(_in_order(problems)),

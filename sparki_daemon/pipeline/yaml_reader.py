@@ -53,6 +53,7 @@ def load(data: bytes, file: str) -> tuple[Node, str]:
     `empty_file`, `several_documents`, `yaml_syntax`, `yaml_too_deep`, `yaml_too_large`, `unknown_anchor`, `recursive_alias`,
     `bad_mapping_key`, `unknown_tag`, `bad_tagged_value`, `number_out_of_range`.
     Source: GITHUB.md §5 on YAML; anchors work, `<<` is a key like any other.
+    A value `{{ name }}`, the gap that authors of templates leave, is the text that it looks like, though GitHub refuses it.
     """
     try:
         text = _decode(data, file)
@@ -120,6 +121,8 @@ class _Frame:
     height: int = 0
     key: ScalarNode | None = None
     keys: dict[str, ScalarNode] = field(default_factory=dict)
+    flow: bool = False  # in braces
+    start: int = 0
 
 
 @dataclass(slots=True)
@@ -139,6 +142,7 @@ class _Composer:
         self._anchors: dict[str, _Anchored | None] = {}  # None: still open
         self._events = 0
         self._root: Node | None = None
+        self._gaps: dict[int, ScalarNode] = {}  # by their ids
 
     def compose(self, text: str) -> Node:
         documents = 0
@@ -200,7 +204,7 @@ class _Composer:
     def _open(self, event: Any) -> None:
         start = event.start_mark
         kind = MappingNode if isinstance(event, yaml.MappingStartEvent) else SequenceNode
-        frame = _Frame(kind(start.line + 1, start.column + 1), event.anchor)
+        frame = _Frame(kind(start.line + 1, start.column + 1), event.anchor, flow=bool(event.flow_style), start=start.index)
         self._frames.append(frame)
         if len(self._frames) > MAX_DEPTH:
             raise self._stop("yaml_too_deep", f"more than {MAX_DEPTH} mappings and lists stand in each other", event)
@@ -211,10 +215,27 @@ class _Composer:
     def _close(self) -> None:
         frame = self._frames.pop()
         height = frame.height + 1
+        node = self._with_gap(frame) if self._gaps else frame.node
         if frame.anchor is not None:
-            self._anchors[frame.anchor] = _Anchored(frame.node, frame.events, height)
+            self._anchors[frame.anchor] = _Anchored(node, frame.events, height)
         self._events += 1
-        self._add(frame.node, frame.events, height, None)
+        self._add(node, frame.events, height, None)
+
+    def _with_gap(self, frame: _Frame) -> Node:
+        """The text `{{ name }}` for the mapping that YAML takes it for, a key within a key; any other node as it is."""
+        node = frame.node
+        gap = next((key for key, _ in node.pairs if id(key) in self._gaps), None) if isinstance(node, MappingNode) else None
+        if gap is None or not isinstance(node, MappingNode):
+            return node
+        if not frame.flow or len(node.pairs) > 1 or not _is_blank(node.pairs[0][1]):
+            raise self._bad_key(gap)
+        found = ScalarNode(gap.text, gap.text, node.line, node.column, frame.start, frame.start)
+        self._gaps[id(found)] = found
+        return found
+
+    def _bad_key(self, node: Node) -> _Stop:
+        at = Position(self.file, node.line, node.column)
+        return _Stop(Problem(code="bad_mapping_key", message="a key must be one word or string, not a list or a mapping", at=at))
 
     def _alias(self, event: Any) -> None:
         if event.anchor not in self._anchors:
@@ -252,15 +273,24 @@ class _Composer:
             frame.key = None
 
     def _key(self, node: Node, frame: _Frame) -> ScalarNode:
+        if frame.flow and isinstance(node, MappingNode) and len(node.pairs) == 1 and _is_blank(node.pairs[0][1]):
+            text = f"{{{{ {node.pairs[0][0].text} }}}}"
+            node = ScalarNode(text, text, node.line, node.column, frame.start, frame.start)
+            self._gaps[id(node)] = node
+        elif not isinstance(node, ScalarNode) or id(node) in self._gaps:
+            raise self._bad_key(node)
         at = Position(self.file, node.line, node.column)
-        if not isinstance(node, ScalarNode):
-            raise _Stop(Problem(code="bad_mapping_key", message="a key must be one word or string, not a list or a mapping", at=at))
         first = frame.keys.setdefault(fold(node.text), node)
         if first is not node:
             message = f"'{node.text}' is already defined, in line {first.line}"
             hint = "" if first.text == node.text else f"'{first.text}' and '{node.text}' are one key: capitals make no difference"
             self.problems.append(Problem(code="duplicate_key", message=message, at=at, hint=hint))
         return node
+
+
+def _is_blank(node: Node) -> bool:
+    """Whether a value was left out altogether."""
+    return isinstance(node, ScalarNode) and node.value is None and not node.text
 
 
 def _events(text: str, file: str) -> Iterator[Any]:

@@ -100,13 +100,9 @@ def test_yaml_values_are_the_numbers_that_github_reads(name: str) -> None:
 
 
 @pytest.mark.parametrize("case", STARTER, ids=lambda case: case.stem)
-def test_a_starter_workflow_is_read_unless_its_author_left_a_gap_in_it(case: Path) -> None:
-    if case.stem.startswith("code-scanning__nowsecure"):  # `group_id: {{ groupId }}`
-        with pytest.raises(SparkiError) as caught:
-            read(case.read_bytes(), case.name)
-        assert [problem.code for problem in caught.value.problems] == ["bad_mapping_key"]
-        return
+def test_every_starter_workflow_is_read_and_a_gap_that_its_author_left_is_told(case: Path) -> None:
     document = read(case.read_bytes(), case.name)
     assert document.jobs
+    gap = ["'{{ groupId }}' is a gap to fill in: GitHub refuses it as it stands"] if "nowsecure" in case.stem else []
     told = ["'steps.deploy.outputs.url' is always empty: no step before it has the id 'deploy'"] if "cloudrun" in case.stem else []
-    assert [problem.message for problem in document.warnings] == told
+    assert [problem.message for problem in document.warnings] == [*told, *gap]

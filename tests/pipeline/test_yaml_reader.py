@@ -174,7 +174,13 @@ def test_keys_are_strings_whatever_they_look_like(parser: str) -> None:
         ("1: a\n1.0: b\n", ("duplicate_key", 2, 1)),
         ("ö: 1\nÖ: 2\n", ("duplicate_key", 2, 1)),
         ("? [a]\n: b\n", ("bad_mapping_key", 1, 3)),
-        ("{{ a }}: b\n", ("bad_mapping_key", 1, 2)),
+        ("{{ a }}: b\n", ("bad_mapping_key", 1, 1)),
+        ("a: {{ b }: c}\n", ("bad_mapping_key", 1, 5)),
+        ("a: {{ b }, c}\n", ("bad_mapping_key", 1, 5)),
+        ("a: {{ b: c }}\n", ("bad_mapping_key", 1, 5)),
+        ("a: {[b]}\n", ("bad_mapping_key", 1, 5)),
+        ("? {a}\n: b\n", ("bad_mapping_key", 1, 3)),
+        ("a: {? {b} : c}\n", ("bad_mapping_key", 1, 7)),
         ("a: *b\n", ("unknown_anchor", 1, 4)),
         ("a: &a [*a]\n", ("recursive_alias", 1, 8)),
         ("a: b\n---\nc: d\n", ("several_documents", 2, 1)),
@@ -296,3 +302,14 @@ def test_no_text_crashes_the_reader_and_every_error_has_a_place(text: str) -> No
 @given(st.binary(max_size=200))
 def test_no_bytes_crash_the_reader(data: bytes) -> None:
     assert all(each.at is not None for each in read_anything(data))
+
+
+def test_a_gap_of_a_template_is_the_text_that_it_looks_like() -> None:
+    root, _ = load(b"a: {{ groupId }}\nb: [{{x}}, { {y} }]\nc: '{{ z }}'\n", "ci.yml")
+
+    assert [(scalar.value, scalar.line, scalar.column) for scalar in scalars_of(root)] == [
+        ("{{ groupId }}", 1, 4),
+        ("{{ x }}", 2, 5),
+        ("{{ y }}", 2, 12),
+        ("{{ z }}", 3, 4),
+    ]
