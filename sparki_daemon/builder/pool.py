@@ -74,9 +74,9 @@ class Pool:
             gone, self._gone = self._gone, []
             attached, self._attached = self._attached, []
             self._retire_old()
-            idle = [link.name for link in self.links.values() if link.idle]
+            holding = {link.name: tuple(link.jobs) for link in self.links.values() if link.ready}
             try:
-                turn = await self._ledger.turn(arrived, gone, attached, idle, committed=self._committed)
+                turn = await self._ledger.turn(arrived, gone, attached, holding, committed=self._committed)
             except Exception:
                 log.exception("a turn could not be written; it is tried again")
                 self._arrived, self._gone, self._attached = arrived + self._arrived, gone + self._gone, attached + self._attached
@@ -104,15 +104,19 @@ class Pool:
 
     def _committed(self, turn: Turn) -> None:
         """What can't wait for anything else once a turn is on disk: jobs go to their runners."""
-        for name in turn.freed:
-            if link := self.links.get(name):
-                link.job = None
-                if not name.startswith(self._tag):
+        if turn.ended:
+            for link in self.links.values():
+                link.jobs = [job for job in link.jobs if job not in turn.ended]
+                link.recalled -= turn.ended
+                if link.idle and not link.name.startswith(self._tag):
                     self._wake.set()
         for name, spec in turn.assign:
-            if link := self.links.get(name):
-                link.job = spec["job"]
-                link.assign(spec)
+            if to := self.links.get(name):
+                to.jobs.append(spec["job"])
+                to.assign(spec)
+        for recall in turn.recall:
+            if holder := self.links.get(recall.runner):
+                holder.recall(recall)
         for stop in turn.stop:
             self.stop(stop)
 
@@ -130,7 +134,7 @@ class Pool:
     def watch(self, job: str, *, on: bool) -> None:
         """Ask the runner of `job` to tell when its log grows, or no longer."""
         for link in self.links.values():
-            if link.job == job:
+            if job in link.jobs:
                 link.watch(job, on=on)
 
     def _spawn_missing(self, waiting: int) -> None:
@@ -177,7 +181,7 @@ class Pool:
     # -- what runners say (Listener) -----------------------------------------------------------------------------------
 
     def said_hello(self, link: RunnerLink, hello: dict[str, Any]) -> None:
-        link.pid, link.job = hello["pid"], hello["job"]
+        link.pid, link.jobs = hello["pid"], [hello["job"]] if hello["job"] else []
         self._hellos[link.name] = hello
         self._later(self._resume(link))
 

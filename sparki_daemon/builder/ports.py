@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -45,14 +45,24 @@ class Stop:
     force: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Recall:
+    """A job that was given ahead to a runner that is still busy, while another one has nothing to do."""
+
+    runner: str
+    job: str
+    epoch: int
+
+
 @dataclass(slots=True)
 class Turn:
     """What one transaction decided; to be done once it has committed."""
 
     cursors: dict[str, int] = field(default_factory=dict)  # runner → bytes of its spool that are in the journal
-    freed: set[str] = field(default_factory=set)  # runners whose job has ended
+    ended: set[str] = field(default_factory=set)  # jobs (uid) that their runners have ended, or given back
     assign: list[tuple[str, JobSpec]] = field(default_factory=list)
     stop: list[Stop] = field(default_factory=list)
+    recall: list[Recall] = field(default_factory=list)
     waiting: int = 0  # jobs that wait for a runner
 
 
@@ -60,11 +70,18 @@ class Ledger(Protocol):
     """The journal's side of a turn, which the engine brings."""
 
     async def turn(
-        self, arrived: list[Arrived], gone: list[Gone], attached: list[Attached], idle: list[str], *, committed: Callable[[Turn], None]
+        self,
+        arrived: list[Arrived],
+        gone: list[Gone],
+        attached: list[Attached],
+        holding: Mapping[str, Sequence[str]],
+        *,
+        committed: Callable[[Turn], None],
     ) -> Turn:
-        """Take what arrived into the journal, judge the dead, and give idle runners queued jobs: all in one transaction.
+        """Take what arrived into the journal, judge the dead, and give runners queued jobs: all in one transaction.
 
-        Idle runners are those of `idle` and those whose job this very turn ends. `committed` is called as soon as the turn is on disk.
+        `holding`: runner → the jobs (uid) that it was given and has not ended, none for an idle one; it works on the first.
+        `committed` is called as soon as the turn is on disk.
         """
         ...
 

@@ -7,7 +7,7 @@ import json
 import os
 from typing import Any, Protocol
 
-from sparki_daemon.builder.ports import Stop
+from sparki_daemon.builder.ports import Recall, Stop
 from sparki_daemon.model.spec import JobSpec
 from sparki_daemon.model.wire import Frame, Unpacker, pack
 
@@ -24,13 +24,14 @@ class Listener(Protocol):
 
 
 class RunnerLink(asyncio.Protocol):
-    """One runner's socket. `job` is what it works on, as far as the builder knows."""
+    """One runner's socket, and what it holds as far as the builder knows."""
 
     def __init__(self, name: str, listener: Listener) -> None:
         self.name = name
         self.pid = 0
         self.ready = False  # said hello, and nothing of its past is still to be taken
-        self.job: str | None = None
+        self.jobs: list[str] = []  # given to it and not ended; it works on the first
+        self.recalled: set[str] = set()
         self.received = 0  # the spool offset after the last record that came
         self._listener = listener
         self._unpacker = Unpacker()
@@ -51,7 +52,7 @@ class RunnerLink(asyncio.Protocol):
 
     @property
     def idle(self) -> bool:
-        return self.ready and self.job is None
+        return self.ready and not self.jobs
 
     def resume(self, offset: int) -> None:
         """Ask for the spool from `offset` on."""
@@ -63,6 +64,12 @@ class RunnerLink(asyncio.Protocol):
 
     def stop(self, stop: Stop) -> None:
         self._send(Frame.CANCEL, {"job": stop.job, "epoch": stop.epoch, "force": stop.force})
+
+    def recall(self, recall: Recall) -> None:
+        """Ask once for a job back that was given ahead."""
+        if recall.job not in self.recalled:
+            self.recalled.add(recall.job)
+            self._send(Frame.RECALL, {"job": recall.job, "epoch": recall.epoch})
 
     def watch(self, job: str, *, on: bool) -> None:
         self._send(Frame.WATCH, {"job": job, "on": on})

@@ -168,7 +168,10 @@ class Engine:
                 "supervisor": _process(os.getppid(), None),
                 "engine": _process(os.getpid(), self._since),
                 "loco": None,
-                "runners": [{"pid": link.pid, "job": link.job, "pss": process.pss_bytes(link.pid)} for link in self._pool.links.values()],
+                "runners": [
+                    {"pid": link.pid, "job": link.jobs[0] if link.jobs else None, "pss": process.pss_bytes(link.pid)}
+                    for link in self._pool.links.values()
+                ],
             },
             "queues": await self._store.read(depths),
         }

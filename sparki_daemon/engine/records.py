@@ -20,6 +20,7 @@ _FIELDS: dict[str, dict[str, Any]] = {
         "reason": str,
         "left": list,
     },
+    "job.returned": {},
     "job.finished": {"result": str, "reason": str, "outputs": dict, "log": int},
 }
 _RESULTS = frozenset({"success", "failure", "cancelled", "lost"})

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from sparki_daemon.builder.ports import Arrived, Attached, Gone, Stop, Turn
+from sparki_daemon.builder.ports import Arrived, Attached, Gone, Recall, Stop, Turn
 from sparki_daemon.engine import records, terms
 from sparki_daemon.engine.live import Live, LiveJob
 from sparki_daemon.engine.records import BadRecord
@@ -27,7 +27,8 @@ from sparki_daemon.store.protocol import Store, Tx
 from sparki_daemon.system.clock import rfc3339
 
 log = logging.getLogger("sparki.scheduler")
-ENOUGH = 64  # waiting jobs that are counted: nobody forks more runners than that
+AHEAD_FACTOR = 2  # waiting jobs a runner from which one is given ahead: few jobs had better go to whoever is free first
+ENOUGH = 256  # waiting jobs that are counted: more change nothing
 BUSY = (JobState.ASSIGNED, JobState.RUNNING)
 ENDS = {"success": JobEvent.PASSED, "failure": JobEvent.FAILED, "cancelled": JobEvent.CANCELLED, "lost": JobEvent.RUNNER_DIED}
 
@@ -70,9 +71,15 @@ class Scheduler:
     # -- the builder's Ledger ------------------------------------------------------------------------------------------
 
     async def turn(
-        self, arrived: list[Arrived], gone: list[Gone], attached: list[Attached], idle: list[str], *, committed: Callable[[Turn], None]
+        self,
+        arrived: list[Arrived],
+        gone: list[Gone],
+        attached: list[Attached],
+        holding: Mapping[str, Sequence[str]],
+        *,
+        committed: Callable[[Turn], None],
     ) -> Turn:
-        return await self._store.write(partial(self._turn, arrived, gone, attached, idle), first=committed)
+        return await self._store.write(partial(self._turn, arrived, gone, attached, holding), first=committed)
 
     async def cursor(self, runner: str) -> int:
         return await self._store.read(lambda tx: cursors.get(tx, runner))
@@ -82,7 +89,9 @@ class Scheduler:
         await self._store.write(lambda tx: cursors.delete(tx, runner))
         self._specs.sweep_runner(runner)
 
-    async def _turn(self, arrived: list[Arrived], gone: list[Gone], attached: list[Attached], idle: list[str], tx: Tx) -> Turn:
+    async def _turn(
+        self, arrived: list[Arrived], gone: list[Gone], attached: list[Attached], holding: Mapping[str, Sequence[str]], tx: Tx
+    ) -> Turn:
         turn = Turn()
         for piece in arrived:
             await self._take(tx, turn, piece)
@@ -91,7 +100,9 @@ class Scheduler:
         for met in attached:
             await self._meet(tx, turn, met)
         dead = {runner.runner for runner in gone}
-        await self._assign(tx, turn, [name for name in dict.fromkeys([*idle, *turn.freed]) if name not in dead])
+        idle_first = sorted(holding.items(), key=lambda one: bool(one[1]))  # whose job ends in this turn has still to tidy up
+        left = {name: [job for job in held if job not in turn.ended] for name, held in idle_first if name not in dead}
+        await self._assign(tx, turn, left)
         return turn
 
     async def _take(self, tx: Tx, turn: Turn, piece: Arrived) -> None:
@@ -105,18 +116,18 @@ class Scheduler:
         for line in piece.data[taken - piece.offset :].splitlines() if end > taken else ():
             try:
                 record = records.read(line)
-                await self._record(tx, turn, piece.runner, record)
+                await self._record(tx, turn, record)
             except BadRecord as bad:
                 log.warning("a record of runner %s is set aside: %s", piece.runner, bad)
                 await tx.append("record.refused", stream=piece.runner, runner=piece.runner, reason=str(bad))
             except (jobs.Fenced, IllegalMove) as refused:
                 await tx.append("fenced", stream=run_of(record["job"]), run=run_of(record["job"]), uid=record["job"], reason=str(refused))
-                if record["kind"] == "job.finished":
-                    turn.freed.add(piece.runner)
+                if record["kind"] in ("job.finished", "job.returned"):
+                    turn.ended.add(record["job"])
         turn.cursors[piece.runner] = max(taken, end)
         await cursors.advance(tx, piece.runner, max(taken, end))
 
-    async def _record(self, tx: Tx, turn: Turn, runner: str, record: dict[str, Any]) -> None:
+    async def _record(self, tx: Tx, turn: Turn, record: dict[str, Any]) -> None:
         try:
             live, job = await self._job(tx, record["job"])
         except (SparkiError, KeyError):
@@ -131,7 +142,10 @@ class Scheduler:
                 await runs.move(tx, live.run, RunEvent.STARTED)
         elif kind == "job.finished":
             await self._job_ends(tx, turn, live, job, record)
-            turn.freed.add(runner)
+            turn.ended.add(job.uid)
+        elif kind == "job.returned":
+            await self._return(tx, live, job, epoch=record["epoch"])
+            turn.ended.add(job.uid)
 
     async def _step(self, tx: Tx, job: LiveJob, record: dict[str, Any]) -> None:
         if record["epoch"] != job.row.epoch:
@@ -245,16 +259,27 @@ class Scheduler:
         live.expand(job, legs, plan)
         return legs
 
-    async def _assign(self, tx: Tx, turn: Turn, free: list[str]) -> None:
-        while free:
-            taken = await self._queue.take(tx, BUILDS, len(free))
-            if not taken:
-                return
-            for uid in taken:
-                live, job = await self._job(tx, uid)
-                if job.state is JobState.QUEUED:  # else: delivered twice, or cancelled meanwhile
-                    await self._give(tx, turn, live, job, free)
+    async def _assign(self, tx: Tx, turn: Turn, holding: Mapping[str, list[str]]) -> None:
+        """Give queued jobs to idle runners; where many wait, one ahead to busy ones, which hides the way of an end to the next start."""
+        free = [name for name, held in holding.items() if not held]
+        while free and (taken := await self._queue.take(tx, BUILDS, len(free))):
+            await self._give_all(tx, turn, taken, free)
         turn.waiting = await self._queue.depth(tx, BUILDS, most=ENOUGH)
+        if turn.waiting >= AHEAD_FACTOR * max(1, len(holding)):
+            room = [name for name, held in holding.items() if len(held) < 2 and name not in free]
+            taken = await self._queue.take(tx, BUILDS, len(room))
+            await self._give_all(tx, turn, taken, room)
+            turn.waiting -= len(taken)
+        elif free and not turn.waiting:
+            for held in [held for held in holding.values() if len(held) > 1][: len(free)]:
+                _, job = await self._job(tx, held[1])
+                turn.recall.append(Recall(job.row.runner, job.uid, job.row.epoch))
+
+    async def _give_all(self, tx: Tx, turn: Turn, taken: Iterable[str], runners: list[str]) -> None:
+        for uid in taken:
+            live, job = await self._job(tx, uid)
+            if job.state is JobState.QUEUED:  # else: delivered twice, or cancelled meanwhile
+                await self._give(tx, turn, live, job, runners)
 
     async def _give(self, tx: Tx, turn: Turn, live: Live, job: LiveJob, free: list[str]) -> None:
         runner = free.pop(0)
@@ -279,8 +304,8 @@ class Scheduler:
         row = await jobs.move(tx, job.uid, JobEvent.RUNNER_DIED, epoch=job.row.epoch, reason=reason, log_bytes=size)
         await self._after(tx, turn, live, job, row)
 
-    async def _return(self, tx: Tx, live: Live, job: LiveJob) -> None:
-        job.row = await jobs.move(tx, job.uid, JobEvent.RETURNED, epoch=job.row.epoch)
+    async def _return(self, tx: Tx, live: Live, job: LiveJob, *, epoch: int | None = None) -> None:
+        job.row = await jobs.move(tx, job.uid, JobEvent.RETURNED, epoch=job.row.epoch if epoch is None else epoch)
         live.offered.discard(job.plan.id)
         await self._decide(tx, live, [job])
 

@@ -9,8 +9,12 @@ Spool records are JSON lines, in the order in which they happened. Each has `kin
 - `job.started`
 - `step.started`: `step` (index from 0), `name`, `from` (byte offset in the job's log where the step's text begins)
 - `step.finished`: `step`, `name`, `outcome`, `conclusion` (success, failure, cancelled, skipped), `exit_code` (or null), `duration_ms`,
-  `from`, `to` (bytes of the log), `reason` ("" or why it failed, masked), `left` (names of processes that were ended)
-- `job.finished`: `result` (success, failure, cancelled, lost), `reason` (`timed_out` …), `outputs` (name to text), `log` (size in bytes)
+  `from`, `to` (bytes of the log), `reason` ("" or why it failed, masked), `left` (names of processes that were ended), `annotations`
+  (remarks about places in files, masked: level, message, title, file, line, column …), `summary` (bytes of Markdown that it wrote)
+- `job.finished`: `result` (success, failure, cancelled, lost), `reason` (`timed_out` …), `outputs` (name to text), `log`, `summary` (sizes in bytes)
+- `job.returned`: a job that was given ahead and recalled goes back to the queue; it never began
+
+The posts of actions come as steps behind the planned ones.
 """
 
 from __future__ import annotations
@@ -34,6 +38,7 @@ class Frame(IntEnum):
     CANCEL = 11  # builder: {job, epoch, force}; force skips the ladder and the always() steps
     WATCH = 12  # builder: {job, on}: someone follows this job's log
     QUIT = 13  # builder: no more work; go when idle
+    RECALL = 15  # builder: {job, epoch}: give a job back that was given ahead, if it has not begun
     RESUME = 14  # builder, answering HELLO: {from}: the spool offset from which records are wanted
 
 

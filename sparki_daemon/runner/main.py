@@ -107,6 +107,8 @@ class Runner:
             self._take(message)  # type: ignore[arg-type]  # the builder sends a JobSpec
         elif kind is Frame.CANCEL:
             self._cancel(message["job"], message["epoch"], force=bool(message.get("force")))
+        elif kind is Frame.RECALL:
+            self._give_back(message["job"], message["epoch"])
         elif kind is Frame.QUIT:
             self._leaving = True
 
@@ -129,6 +131,13 @@ class Runner:
         for spec in [spec for spec in self._waiting if (spec["job"], spec["epoch"]) == (job, epoch)]:
             self._waiting.remove(spec)
             self._tell_end(job, epoch, "cancelled")
+
+    def _give_back(self, job: str, epoch: int) -> None:
+        """Another runner is idle: it may have what waits here behind a long job."""
+        for spec in [spec for spec in self._waiting if (spec["job"], spec["epoch"]) == (job, epoch)]:
+            self._waiting.remove(spec)
+            self._spool.append({"kind": "job.returned", "job": job, "epoch": epoch, "t": now_ms()})
+            self._link.flush()
 
 
 def _lock(path: str, content: dict[str, Any]) -> int:

@@ -96,7 +96,13 @@ class LedgerTwin:
     answer: Callable[[list[str]], Turn] = lambda _: Turn()
 
     async def turn(
-        self, arrived: list[Arrived], gone: list[Gone], attached: list[Attached], idle: list[str], *, committed: Callable[[Turn], None]
+        self,
+        arrived: list[Arrived],
+        gone: list[Gone],
+        attached: list[Attached],
+        holding: dict[str, list[str]],
+        *,
+        committed: Callable[[Turn], None],
     ) -> Turn:
         await asyncio.sleep(0)
         if self.fails:
@@ -109,7 +115,7 @@ class LedgerTwin:
             self.taken[piece.runner] = have + piece.data[len(have) - piece.offset :]
         self.gone += gone
         self.attached += attached
-        turn = self.answer(idle)
+        turn = self.answer([name for name, held in holding.items() if not held])
         committed(turn)
         return turn
 

@@ -40,6 +40,7 @@ class Bench:
     scheduler: Scheduler
     spools: dict[str, int] = field(default_factory=dict)
     held: dict[str, tuple[str, int, str]] = field(default_factory=dict)  # job key → runner, epoch, uid
+    holding: dict[str, list[str]] = field(default_factory=dict)  # runner → uids
     stops: list[str] = field(default_factory=list)
 
     async def begin(self, *jobs: JobPlan, run: str = RUN, **options: Any) -> None:
@@ -57,10 +58,14 @@ class Bench:
 
     async def turn(self, *arrived: Arrived, gone: Sequence[Gone] = (), met: Sequence[Attached] = (), idle: Sequence[str] = ()) -> Turn:
         told: list[Turn] = []
-        turn = await self.scheduler.turn(list(arrived), list(gone), list(met), list(idle), committed=told.append)
+        holding = {**self.holding, **{name: [] for name in idle}}
+        turn = await self.scheduler.turn(list(arrived), list(gone), list(met), holding, committed=told.append)
         assert told == [turn]
+        dead = {one.runner for one in gone}
+        self.holding = {name: [job for job in held if job not in turn.ended] for name, held in holding.items() if name not in dead}
         for runner, spec in turn.assign:
             self.held[spec["key"]] = (runner, spec["epoch"], spec["job"])
+            self.holding[runner].append(spec["job"])
         self.stops += [stop.job for stop in turn.stop]
         return turn
 
@@ -71,7 +76,7 @@ class Bench:
         ends = {"result": result, "reason": "", "outputs": {}, "log": 0, **more}
         step = {"step": 0, "name": "Run true", "from": 0}
         done = {"outcome": "success", "conclusion": "success", "exit_code": 0, "duration_ms": 1, "to": 0, "reason": "", "left": []}
-        bodies = {"job.started": {}, "step.started": step, "step.finished": {**step, **done}, "job.finished": ends}
+        bodies = {"job.returned": {}, "job.started": {}, "step.started": step, "step.finished": {**step, **done}, "job.finished": ends}
         data = b"".join(json.dumps({"kind": kind, **base, **bodies[kind]}).encode() + b"\n" for kind in kinds)
         offset = self.spools.get(runner, 0)
         self.spools[runner] = offset + len(data)
@@ -333,7 +338,7 @@ async def test_a_turn_that_was_undone_leaves_nothing_remembered(bench):
     done = bench.says("one", "job.started", "job.finished")
 
     async def fail(tx):
-        await bench.scheduler._turn([done], [], [], [], tx)
+        await bench.scheduler._turn([done], [], [], {}, tx)
         raise RuntimeError("the power of tests")
 
     with pytest.raises(RuntimeError):
@@ -369,9 +374,7 @@ async def test_a_job_whose_matrix_waits_is_put_in_the_place_of_its_legs(bench):
     await bench.turn(idle=("w1", "w2"))
     turn = await bench.does("pick", outputs={"all": '{"n": [1, 2]}'})
 
-    assert [spec["key"] for _, spec in turn.assign] == ["test-1"]
-    turn = await bench.turn(idle=("w2",))
-    assert [spec["key"] for _, spec in turn.assign] == ["test-2"]
+    assert [spec["key"] for _, spec in turn.assign] == ["test-1", "test-2"]
     assert await bench.states() == {"pick": "success", "test-1": "assigned", "test-2": "assigned", "last": "queued"}
     await bench.does("test-1")
     await bench.does("test-2")
@@ -401,3 +404,52 @@ async def test_a_matrix_that_cannot_be_computed_fails_its_job_with_the_reason(be
     assert await bench.states() == {"pick": "success", "test": "failure", "last": "skipped"}
     rows = await bench.store.read(lambda tx: job_rows.of_run(tx, RUN))
     assert rows[1].reason.startswith("ci.yml:8:")
+
+
+async def test_where_many_jobs_wait_a_busy_runner_gets_one_ahead(bench):
+    await bench.begin(*(job(f"j{n}") for n in range(8)))
+    turn = await bench.turn(idle=("w1", "w2"))
+
+    assert [(runner, spec["key"]) for runner, spec in turn.assign] == [("w1", "j0"), ("w2", "j1"), ("w1", "j2"), ("w2", "j3")]
+    turn = await bench.does("j0")
+    assert [(runner, spec["key"]) for runner, spec in turn.assign] == [("w1", "j4")]
+    await bench.does("j2")
+    await bench.does("j4")
+    assert bench.holding == {"w1": [uid_of(RUN, 5)], "w2": [uid_of(RUN, 1), uid_of(RUN, 3)]}
+
+
+async def test_a_job_that_waits_behind_a_long_one_is_recalled_and_given_to_an_idle_runner(bench):
+    await bench.begin(*(job(f"j{n}") for n in range(8)))
+    await bench.turn(idle=("w1", "w2"))
+    await bench.turn(bench.says("j1", "job.started"))
+    for key in ("j0", "j2", "j4", "j5", "j6", "j7"):
+        turn = await bench.does(key)
+
+    assert [(recall.runner, recall.job) for recall in turn.recall] == [("w2", uid_of(RUN, 3))]
+    turn = await bench.turn(bench.says("j3", "job.returned"))
+    assert [(runner, spec["key"], spec["epoch"]) for runner, spec in turn.assign] == [("w1", "j3", 2)]
+    await bench.does("j3")
+    await bench.turn(bench.says("j1", "job.finished"))
+    assert await bench.status() == "success"
+
+
+async def test_a_recall_that_comes_too_late_changes_nothing(bench):
+    await bench.begin(*(job(f"j{n}") for n in range(8)))
+    await bench.turn(idle=("w1", "w2"))
+    await bench.turn(bench.says("j1", "job.started"))
+    for key in ("j0", "j2", "j4", "j5", "j6", "j7"):
+        await bench.does(key)
+    await bench.turn(bench.says("j1", "job.finished"), bench.says("j3", "job.started"), bench.says("j3", "job.returned"))
+
+    assert (await bench.states())["j3"] == "running"
+    assert "fenced" in await bench.kinds()
+
+
+async def test_a_dead_runner_loses_what_it_began_and_returns_what_it_was_given_ahead(bench):
+    await bench.begin(*(job(f"j{n}") for n in range(8)))
+    await bench.turn(idle=("w1", "w2"))
+    await bench.turn(bench.says("j0", "job.started"))
+    await bench.turn(gone=(Gone("w1", "killed"),))
+
+    states = await bench.states()
+    assert (states["j0"], states["j2"]) == ("lost", "queued")
