@@ -123,6 +123,11 @@ def job_layer(run: RunSpec, work: str) -> dict[str, str]:
     }
 
 
+def own_programs(run: RunSpec, work: str) -> list[str]:
+    """Where `npm install --global` and `pip install --user` put programs in a home of the job's own; later ones rule, for `with_paths`."""
+    return [] if run["home"] == "user" else [f"{work}/home/.npm-global/bin", f"{work}/home/.local/bin"]
+
+
 def github_layer(github: Mapping[str, object]) -> dict[str, str]:
     """The GITHUB_… variables of a github context: those of its keys that GitHub exports and that are plain."""
     env = {}

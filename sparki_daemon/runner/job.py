@@ -12,7 +12,7 @@ from typing import Any
 from sparki_daemon.model.plan import JobPlan, StepPlan
 from sparki_daemon.model.spec import JobSpec
 from sparki_daemon.runner.child import Limits
-from sparki_daemon.runner.environment import job_layer, runner_context
+from sparki_daemon.runner.environment import job_layer, own_programs, runner_context, with_paths
 from sparki_daemon.runner.frame import Frame
 from sparki_daemon.runner.link import Link
 from sparki_daemon.runner.loop import Loop
@@ -144,6 +144,7 @@ class Job:
             runner["debug"] = "1"
         self.scope.open(run, self.plan, spec, github, runner)
         self.base_env = {"CI": "true", **run.host_env, **job_layer(run.spec, self.work)}
+        with_paths(self.base_env, own_programs(run.spec, self.work))
         self.scope.workspace, self.scope.home = self.workspace, self.base_env.get("HOME", "")
         self.env = self.scope.pairs(run.env, "env")
         self.env |= self.scope.pairs(self.plan.env, "env")

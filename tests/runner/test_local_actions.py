@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 import shutil
 import time
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from driver import Done, Driver, step
 
 from sparki_daemon.model.problem import SparkiError
+from sparki_daemon.model.wire import Frame
 from sparki_daemon.runner.action_file import read_action
 
 needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="there is no node on this machine")
@@ -319,3 +321,45 @@ def test_a_cancelled_job_runs_the_ends_of_its_actions(runner: Driver) -> None:
 
     assert done.conclusions == ["success", "success", "cancelled", "success"]
     assert done.end["result"] == "cancelled"
+
+
+@needs_node
+def test_a_forced_end_runs_no_ends_of_actions(runner: Driver) -> None:
+    job = runner.assign("\n".join(put(name, text) for name, text in FILES.items()), step(uses="./act"), "sleep 30")
+    runner.wait_for("step.started", job, step=2)
+    runner.send(Frame.CANCEL, {"job": job, "epoch": 1, "force": True})
+    done = runner.result(job)
+
+    assert done.conclusions == ["success", "success", "cancelled", "skipped"]
+
+
+@needs_node
+def test_without_a_supervisor_no_ends_of_actions_are_begun(runner: Driver) -> None:
+    job = runner.assign("\n".join(put(name, text) for name, text in FILES.items()), step(uses="./act"), "sleep 0.5")
+    runner.wait_for("step.started", job, step=2)
+    os.close(runner.death_fd)
+    runner.death_fd = -1
+    done = runner.result(job)
+
+    assert done.conclusions == ["success"] * 3
+    assert done.end["result"] == "lost"
+
+
+def test_an_action_knows_its_own_folder_and_the_one_around_it_again_afterwards(runner: Driver) -> None:
+    check = '- {run: "test ${{ github.action_path }} = $GITHUB_ACTION_PATH && basename $GITHUB_ACTION_PATH", shell: sh}'
+    files = {"outer/action.yml": composite(f"{check}\n- uses: ./inner\n{check}"), "inner/action.yml": composite(check)}
+    done = do(runner, files, step(uses="./outer"), "echo [$GITHUB_ACTION_PATH][${{ github.action_path }}]")
+
+    assert [line for line in lines(done, 1) if not line.startswith(("▸", "▾"))] == ["outer", "inner", "outer"]
+    assert lines(done, 2)[1:] == ["[][]"]
+
+
+def test_what_a_composite_remarks_and_summarises_is_its_steps(runner: Driver) -> None:
+    text = composite("""
+- {run: "echo ::error::one; echo first >> $GITHUB_STEP_SUMMARY", shell: sh}
+- {run: "for n in 1 2 3 4 5 6 7 8 9 10; do echo ::error::more; done; echo second >> $GITHUB_STEP_SUMMARY", shell: sh}
+""")
+    done = do(runner, {"act/action.yml": text}, step(uses="./act"))
+
+    assert [one["message"] for one in done.steps[1]["annotations"]] == ["one", *["more"] * 9]
+    assert done.steps[1]["summary"] == done.end["summary"] == len("first\n\nsecond\n")

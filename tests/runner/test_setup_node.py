@@ -142,6 +142,17 @@ def test_global_packages_go_into_the_job_and_are_found(runner: Driver, machine: 
     assert said(done, 2)[1].endswith("/home/.npm-global")
 
 
+def test_what_a_job_installs_for_itself_is_found_without_setup(runner: Driver) -> None:
+    script = """
+        for folder in .npm-global/bin .local/bin; do
+            mkdir -p ~/$folder && printf '#!/bin/sh\\necho %s\\n' $folder > ~/$folder/tool && chmod +x ~/$folder/tool
+        done
+    """
+    done = runner.do(script, "tool; rm $(command -v tool); hash -r; tool")
+
+    assert said(done, 1) == [".local/bin", ".npm-global/bin"]
+
+
 def test_a_registry_gets_its_token_from_a_variable(runner: Driver, machine: dict) -> None:
     done = runner.do(
         setup(registry_url="https://npm.example.com/x", scope="Mine", cache="npm"),
