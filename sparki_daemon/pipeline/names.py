@@ -9,9 +9,9 @@ from sparki_daemon.model.plan import StepPlan
 from sparki_daemon.model.problem import Position, Problem
 from sparki_daemon.pipeline.actions import native
 from sparki_daemon.pipeline.document import Document, JobSource
-from sparki_daemon.pipeline.expression.references import Reference, references
+from sparki_daemon.pipeline.expression.references import Reference
 from sparki_daemon.pipeline.expression.template import OPEN
-from sparki_daemon.pipeline.rules import Expressions, Locate
+from sparki_daemon.pipeline.rules import Locate, Uses
 from sparki_daemon.pipeline.spelling import did_you_mean
 from sparki_daemon.pipeline.triggers import CALL, DISPATCH
 from sparki_daemon.pipeline.yaml_node import MappingNode, Node, SequenceNode, scalars_of
@@ -51,10 +51,10 @@ _WHY = {
 }
 
 
-def name_warnings(document: Document, root: MappingNode, expressions: Expressions, locate: Locate) -> Iterator[Problem]:
+def name_warnings(document: Document, root: MappingNode, uses: Uses, locate: Locate) -> Iterator[Problem]:
     """Every use of a name that is not there, with what it may have been meant to be."""
     nodes: dict[str, Node] = {}
-    check = _Check(document, expressions, locate)
+    check = _Check(document, uses, locate)
     for key, value in root.pairs:
         if key.text == "jobs" and isinstance(value, MappingNode):
             nodes = {job.text: node for job, node in value.pairs}
@@ -85,8 +85,8 @@ def gap_warnings(root: Node, text: str, file: str) -> Iterator[Problem]:
 class _Check:
     """The names that one file knows, and the uses of others."""
 
-    def __init__(self, document: Document, expressions: Expressions, locate: Locate) -> None:
-        self._expressions = expressions
+    def __init__(self, document: Document, uses: Uses, locate: Locate) -> None:
+        self._uses = uses
         self._locate = locate
         self._inputs = _names(one.name for trigger in document.triggers if trigger.event in (CALL, DISPATCH) for one in trigger.inputs)
         self._outputs = {job.id.lower(): _outputs(job) for job in document.jobs}
@@ -110,7 +110,7 @@ class _Check:
     def uses(self, node: Node, known: Mapping[str, Names]) -> Iterator[Problem]:
         """The uses under a node that name nothing; `known` are the names of contexts that differ from job to job."""
         for scalar in scalars_of(node, keys=True):
-            for use in (use for tree in self._expressions.get(id(scalar), ()) for use in references(tree)):
+            for use in self._uses.get(id(scalar), ()):
                 found = self._unknown(use, known)
                 if found is not None:
                     code, why, hint = found

@@ -15,6 +15,7 @@ from sparki_daemon.pipeline.expression.template import condition, render
 from sparki_daemon.pipeline.expression.values import Value, is_truthy, to_string
 from sparki_daemon.pipeline.spelling import did_you_mean
 
+_MOST_HINTS = 100  # no more problems are shown of a file; a hint is a look at every job
 _WORST_FIRST = ("failure", "cancelled", "success", "skipped")
 
 
@@ -36,11 +37,13 @@ def graph_problems(jobs: Sequence[JobSource]) -> Iterator[Problem]:
     Ids are compared ignoring case. Source: actions/runner, WorkflowTemplateConverter.ConvertToJobs.
     """
     by_id = {job.id.lower(): job for job in jobs}
+    told = 0
     for job in jobs:
         for need in job.needs:
             if need.text.lower() not in by_id:
                 message = f"job '{job.id}' needs '{need.text}', and no job has that id"
-                hint = did_you_mean(need.text, [other.id for other in jobs if other is not job])
+                hint = did_you_mean(need.text, [other.id for other in jobs if other is not job]) if told < _MOST_HINTS else ""
+                told += 1
                 yield Problem(code="unknown_need", message=message, at=need.at, hint=hint)
     stuck = _stuck(by_id)
     for ident, job in by_id.items():

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import islice
 
 from sparki_daemon.model.problem import Position, Problem, SparkiError
 from sparki_daemon.pipeline.document import Builder, Document
 from sparki_daemon.pipeline.expression.evaluate import Scope
+from sparki_daemon.pipeline.expression.references import references
 from sparki_daemon.pipeline.keys import WORKFLOW
 from sparki_daemon.pipeline.names import gap_warnings, name_warnings
 from sparki_daemon.pipeline.needs import graph_problems
@@ -52,12 +54,13 @@ def read(data: bytes, file: str) -> Document:
     def locate(scalar: ScalarNode, offset: int) -> Position:
         return Position(file, *source.place(scalar, offset))
 
-    warnings = [*name_warnings(document, root, shape.expressions, locate), *gap_warnings(root, text, file)]
+    uses = {scalar: tuple(use for tree in trees for use in references(tree)) for scalar, trees in shape.expressions.items()}
+    warnings = [*islice(name_warnings(document, root, uses, locate), MAX_PROBLEMS), *gap_warnings(root, text, file)]
     return replace(
         document,
         unsupported=tuple(_in_order(problems)),
         warnings=tuple(_in_order(warnings)),
-        reads=tuple(empty_reads(root, shape.expressions, locate)),
+        reads=tuple(empty_reads(root, uses, locate)),
         text=text,
     )
 

@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from sparki_daemon.model.plan import Template
 from sparki_daemon.model.problem import Position, Problem
 from sparki_daemon.pipeline.document import Document, JobSource, Read
-from sparki_daemon.pipeline.expression.references import references
-from sparki_daemon.pipeline.expression.syntax import Node
+from sparki_daemon.pipeline.expression.references import Reference
 from sparki_daemon.pipeline.expression.template import OPEN
 from sparki_daemon.pipeline.spelling import did_you_mean
 from sparki_daemon.pipeline.triggers import trigger_problems
@@ -20,8 +19,8 @@ MAX_ID = 100
 SHELLS = ("bash", "cmd", "powershell", "pwsh", "python", "sh")
 _ID = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 
-Expressions = Mapping[int, tuple[Node, ...]]
-"""The trees of each scalar that holds expressions, by the id of its node."""
+Uses = Mapping[int, tuple[Reference, ...]]
+"""The contexts that each scalar's expressions use, by the id of its node."""
 Locate = Callable[[ScalarNode, int], Position]
 """The place in the file of a character of a scalar."""
 
@@ -74,19 +73,25 @@ def _shell_problems(shell: Template, file: str) -> Iterator[Problem]:
     yield Problem(code="bad_shell", message=message, at=Position(file, shell.line, shell.column), hint=hint)
 
 
-def empty_reads(root: MappingNode, expressions: Expressions, locate: Locate) -> Iterator[Read]:
+def empty_reads(root: MappingNode, uses: Uses, locate: Locate) -> Iterator[Read]:
     """Every expression that reads a secret or the token, in file order. What an `on` holds is the caller's to give."""
+    if not any(_is_empty(use) for used in uses.values() for use in used):
+        return
     for key, value in root.pairs:
         if key.text == "jobs" and isinstance(value, MappingNode):
             for job, node in value.pairs:
-                yield from _reads_in(node, job.text, expressions, locate)
+                yield from _reads_in(node, job.text, uses, locate)
         elif key.text != "on":
-            yield from _reads_in(value, "", expressions, locate)
+            yield from _reads_in(value, "", uses, locate)
 
 
-def _reads_in(node: YamlNode, job: str, expressions: Expressions, locate: Locate) -> Iterator[Read]:
+def _reads_in(node: YamlNode, job: str, uses: Uses, locate: Locate) -> Iterator[Read]:
     for scalar in scalars_of(node, keys=True):
-        for use in (use for tree in expressions.get(id(scalar), ()) for use in references(tree)):
-            context, name = use.path[0], use.path[1] if len(use.path) > 1 else ""
-            if context == "secrets" or (context == "github" and name.lower() == "token"):
+        for use in uses.get(id(scalar), ()):
+            if _is_empty(use):
                 yield Read(job, str(use), locate(scalar, use.offset))
+
+
+def _is_empty(use: Reference) -> bool:
+    """Whether it reads what is empty on this machine: a secret, or GitHub's token."""
+    return use.path[0] == "secrets" or (use.path[0] == "github" and use.path[1:2] != () and use.path[1].lower() == "token")

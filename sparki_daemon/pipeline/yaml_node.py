@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -93,6 +95,7 @@ class SourceText:
     """A file's text, to tell where in it a character of a scalar's value stands."""
 
     text: str
+    _lines: list[int] = field(default_factory=list, repr=False)  # where each line begins; found when first asked
 
     def place(self, scalar: ScalarNode, offset: int) -> tuple[int, int]:
         """Line and column of the character at `offset` of the scalar's string; the scalar's own place where they can't be matched.
@@ -109,8 +112,10 @@ class SourceText:
         at = self._walk(value, begin, offset, found, scalar.end) if found is not None else None
         if at is None:
             return scalar.line, scalar.column
-        line = self.text.count("\n", 0, at) + 1
-        return line, at - self.text.rfind("\n", 0, at)
+        if not self._lines:
+            self._lines.extend([0, *(found.end() for found in re.finditer("\n", self.text))])
+        line = bisect_right(self._lines, at)
+        return line, at - self._lines[line - 1] + 1
 
     def _nth_opening(self, scalar: ScalarNode, number: int) -> int | None:
         at = scalar.start - 1

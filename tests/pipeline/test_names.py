@@ -124,3 +124,17 @@ def test_a_step_sees_the_steps_before_it_and_outputs_see_all() -> None:
 
 def test_computed_keys_are_looked_at_too() -> None:
     assert warned("env: {'${{ github.brnch }}': a}, steps: [{run: a}]") == [("unknown_property", "")]
+
+
+def test_of_very_many_names_a_hundred_are_told_and_each_is_still_looked_for() -> None:
+    head = "on: push\njobs:\n  a:\n    runs-on: x\n    steps:\n"
+    steps = "".join(
+        f"      - {{id: s{number}, run: '${{{{ steps.x{number}.outputs.y }}}} ${{{{ secrets.S }}}}'}}\n" for number in range(6000)
+    )
+
+    document = read((head + steps).encode(), "ci.yml")
+
+    assert len(document.warnings) == 100
+    assert len(document.reads) == 6000
+    assert {problem.code for problem in document.warnings} == {"unknown_step"}
+    assert document.reads[-1].at.line == 6005

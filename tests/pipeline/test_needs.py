@@ -11,12 +11,14 @@ from hypothesis import strategies as st
 
 from sparki_daemon.model.job import JobState
 from sparki_daemon.model.plan import JobPlan, Plan, Template
-from sparki_daemon.model.problem import SparkiError
+from sparki_daemon.model.problem import Position, SparkiError
+from sparki_daemon.pipeline.document import JobSource, Name
 from sparki_daemon.pipeline.needs import (
     Graph,
     LegResult,
     Results,
     display_name,
+    graph_problems,
     needs_context,
     ready,
     result_of,
@@ -248,3 +250,14 @@ def test_a_graph_without_problems_always_has_a_job_to_start_until_all_have_ended
         results.update({one.base: [PASSED] for one in startable})
 
     assert circular is any(legs == [QUEUED] for legs in results.values())
+
+
+def test_of_very_many_unknown_needs_the_first_hundred_have_a_suggestion() -> None:
+    at = Position("ci.yml", 1, 1)
+    jobs = [JobSource(id=f"job{number}", at=at, needs=(Name(f"jbo{number}", at),)) for number in range(3000)]
+
+    found = list(graph_problems(jobs))
+
+    assert len(found) == 3000
+    assert all(problem.hint.startswith("did you mean") for problem in found[:100])
+    assert not any(problem.hint for problem in found[100:])
