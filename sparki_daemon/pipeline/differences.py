@@ -98,7 +98,7 @@ def _of_steps(job: JobPlan, places: _Places, machine: Machine) -> Iterator[Probl
     seen: set[tuple[str, str]] = set()
     for step in job.steps:
         yield from _of_action(step, places.file, machine)
-        for code, message, word, offset in _of_script(step, machine, provided):
+        for code, message, word, offset in _of_script(step, step.shell or job.shell, machine, provided):
             if (code, message) not in seen and step.run is not None:
                 seen.add((code, message))
                 yield Problem(code=code, message=message, at=places.of(step.run, word, offset))
@@ -133,9 +133,9 @@ def _is_here(name: str, text: str, machine: Machine) -> bool:
     return own or not text.strip() or (name == "repository" and text.lower() == machine.repository.lower())
 
 
-def _of_script(step: StepPlan, machine: Machine, provided: Iterable[str]) -> Iterator[tuple[str, str, str, int]]:
+def _of_script(step: StepPlan, shell: Template | None, machine: Machine, provided: Iterable[str]) -> Iterator[tuple[str, str, str, int]]:
     """(code, message, word, its offset in the script) of all that a `run` does differently here."""
-    if step.run is None or _is_other_language(step):
+    if step.run is None or _is_other_language(shell):
         return
     text = step.run.text
     for word, offset in script.programs(text):
@@ -148,9 +148,9 @@ def _of_script(step: StepPlan, machine: Machine, provided: Iterable[str]) -> Ite
         yield codes.FIXED_TEMP, f"'{word}' is shared with all other jobs", word, offset
 
 
-def _is_other_language(step: StepPlan) -> bool:
-    """Whether a script is plainly for no shell: `shell: python` and the like."""
-    return step.shell is not None and step.shell.text.split(" ")[0] not in {"bash", "sh", "zsh", "dash", "ksh"}
+def _is_other_language(shell: Template | None) -> bool:
+    """Whether a script is plainly for no shell of this family: `shell: python` and the like."""
+    return shell is not None and shell.text.split(" ")[0] not in {"bash", "sh", "zsh", "dash", "ksh"}
 
 
 def _of_program(word: str, machine: Machine, provided: Iterable[str]) -> tuple[str, str] | None:

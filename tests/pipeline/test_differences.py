@@ -81,6 +81,15 @@ def test_what_would_change_the_machine_may_not_be_there_at_all() -> None:
     assert told == ["'sudo' would change this machine", "'apt' installs packages for this whole machine", "'docker' is this machine's own"]
 
 
+@pytest.mark.parametrize(("shell", "codes"), [("bash", ["SPK005"]), ("bash -e {0}", ["SPK005"]), ("python", []), ("pwsh", [])])
+def test_a_script_in_another_language_is_not_read_as_a_shells(shell: str, codes: list[str]) -> None:
+    own = f"on: push\njobs: {{a: {{runs-on: ubuntu-latest, steps: [{{run: sudo x, shell: '{shell}'}}]}}}}\n"
+    default = f"on: push\ndefaults: {{run: {{shell: '{shell}'}}}}\njobs: {{a: {{runs-on: ubuntu-latest, steps: [{{run: sudo x}}]}}}}\n"
+
+    assert [problem.code for problem in found(own)] == codes
+    assert [problem.code for problem in found(default)] == codes
+
+
 def test_a_difference_is_told_once_a_job() -> None:
     assert script("sudo a\nsudo b\nsudo c") == [("SPK005", "10:11")]
 
