@@ -16,6 +16,7 @@ from sparki_daemon.engine.api.app import build
 from sparki_daemon.engine.api.refusal import build_refusal
 from sparki_daemon.engine.api.serving import serve
 from sparki_daemon.engine.engine import Engine
+from sparki_daemon.engine.ledger import Ledger
 from sparki_daemon.engine.scheduler import Scheduler
 from sparki_daemon.engine.specs import Specs, fast_folder
 from sparki_daemon.model.problem import ExitCode, Problem, SparkiError
@@ -87,7 +88,7 @@ async def _run(home: str, version: str, store: SqliteStore, listen_fd: int, cont
     queue = EmbeddedQueue()
     specs = Specs(home, fast_folder(home))
     scheduler = Scheduler(store, queue, specs, system=process.system_name())
-    pool = Pool(home, scheduler, max(2, os.cpu_count() or 2))
+    pool = Pool(home, Ledger(store, queue, specs, scheduler), max(2, os.cpu_count() or 2))
     engine = Engine(home, version, store, queue, scheduler, specs, pool, await store.read(journal.head))
     pool.on_grew = engine.log_watch.notify
     await pool.recover(await scheduler.recover())

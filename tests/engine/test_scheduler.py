@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sparki_daemon.builder.ports import Arrived, Attached, Gone, Turn
+from sparki_daemon.engine.ledger import Ledger
 from sparki_daemon.engine.scheduler import NewRun, Scheduler, run_of, uid_of
 from sparki_daemon.engine.specs import Specs
 from sparki_daemon.model.plan import JobPlan, Plan, StepPlan, Template
@@ -38,6 +40,7 @@ class Bench:
 
     store: SqliteStore
     scheduler: Scheduler
+    ledger: Ledger
     spools: dict[str, int] = field(default_factory=dict)
     held: dict[str, tuple[str, int, str]] = field(default_factory=dict)  # job key → runner, epoch, uid
     holding: dict[str, list[str]] = field(default_factory=dict)  # runner → uids
@@ -59,7 +62,7 @@ class Bench:
     async def turn(self, *arrived: Arrived, gone: Sequence[Gone] = (), met: Sequence[Attached] = (), idle: Sequence[str] = ()) -> Turn:
         told: list[Turn] = []
         holding = {**self.holding, **{name: [] for name in idle}}
-        turn = await self.scheduler.turn(list(arrived), list(gone), list(met), holding, committed=told.append)
+        turn = await self.ledger.turn(list(arrived), list(gone), list(met), holding, committed=told.append)
         assert told == [turn]
         dead = {one.runner for one in gone}
         self.holding = {name: [job for job in held if job not in turn.ended] for name, held in holding.items() if name not in dead}
@@ -103,10 +106,16 @@ class Bench:
         return await self.store.write(lambda tx: self.scheduler.retry(tx, RUN, failed=failed))
 
 
+def parts(store: SqliteStore, folder: Path) -> tuple[Scheduler, Ledger]:
+    queue, specs = EmbeddedQueue(), Specs(str(folder), str(folder / "fast"))
+    scheduler = Scheduler(store, queue, specs)
+    return scheduler, Ledger(store, queue, specs, scheduler)
+
+
 @pytest.fixture
 async def bench(tmp_path):
     store = SqliteStore.open(str(tmp_path / "state.db"))
-    yield Bench(store, Scheduler(store, EmbeddedQueue(), Specs(str(tmp_path), str(tmp_path / "fast"))))
+    yield Bench(store, *parts(store, tmp_path))
     await store.close()
 
 
@@ -322,7 +331,7 @@ async def test_another_scheduler_goes_on_from_the_rows_alone(bench, tmp_path):
     await bench.begin(job("one"), job("two", "one"), job("three"))
     await bench.turn(idle=("w1",))
     await bench.turn(bench.says("one", "job.started"))
-    bench.scheduler = Scheduler(bench.store, EmbeddedQueue(), Specs(str(tmp_path), str(tmp_path / "fast")))
+    bench.scheduler, bench.ledger = parts(bench.store, tmp_path)
 
     assert await bench.scheduler.recover() == {"w1"}
     turn = await bench.turn(bench.says("one", "job.finished"))
@@ -338,7 +347,7 @@ async def test_a_turn_that_was_undone_leaves_nothing_remembered(bench):
     done = bench.says("one", "job.started", "job.finished")
 
     async def fail(tx):
-        await bench.scheduler._turn([done], [], [], {}, tx)
+        await bench.ledger._turn([done], [], [], {}, tx)
         raise RuntimeError("the power of tests")
 
     with pytest.raises(RuntimeError):
@@ -387,7 +396,7 @@ async def test_legs_that_were_made_late_are_known_to_the_next_engine(bench, tmp_
     await bench.begin(*plan(read(WAITING, "ci.yml"), github={}).jobs)
     await bench.turn(idle=("w1",))
     await bench.does("pick", outputs={"all": '{"n": [1, 2]}'})
-    bench.scheduler = Scheduler(bench.store, EmbeddedQueue(), Specs(str(tmp_path), str(tmp_path / "fast")))
+    bench.scheduler, bench.ledger = parts(bench.store, tmp_path)
     await bench.scheduler.recover()
     await bench.does("test-1")
     await bench.does("test-2")
