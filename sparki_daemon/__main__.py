@@ -43,7 +43,17 @@ def _engine(home: str) -> int:
     from sparki_daemon.engine.main import main as run_engine  # noqa: PLC0415
     from sparki_daemon.supervisor.control import CONTROL_FD, LISTEN_FD  # noqa: PLC0415
 
-    return run_engine(home, VERSION, listen_fd=LISTEN_FD, control_fd=CONTROL_FD)
+    return run_engine(home, _cache_folder(home), VERSION, listen_fd=LISTEN_FD, control_fd=CONTROL_FD)
+
+
+def _cache_folder(home: str) -> str:
+    """Where caches lie: as the public interface has it for the user's own state folder, inside any other one."""
+    import os  # noqa: PLC0415
+
+    from sparki_daemon.client.paths import find_paths  # noqa: PLC0415
+
+    paths = find_paths(os.environ, cwd="/", account_home=os.path.expanduser("~"))
+    return paths.cache if paths.state == home else os.path.join(home, "cache")
 
 
 if __name__ == "__main__":

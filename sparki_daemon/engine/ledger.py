@@ -120,7 +120,7 @@ class Ledger:
             raise jobs.Fenced(job.row, record["epoch"])
         index, at = record["step"], rfc3339(record["t"])
         planned_steps = job.plan.steps
-        if not 0 <= index < 2 * len(planned_steps) + 1:  # behind the planned ones come the posts of actions
+        if index < 0 or (index >= len(planned_steps) and not record.get("post")):  # behind the planned ones come the posts of actions
             raise BadRecord(f"job {job.uid} has no step {index}")
         planned = planned_steps[index].id if index < len(planned_steps) else ""
         if record["kind"] == "step.started":

@@ -19,9 +19,10 @@ SPARE = ".spare-"  # before the name of the runner that keeps such a folder for 
 class Specs:
     """Paths and specs under one state folder. `fast` is a folder in memory where there is one: many small files live there a while."""
 
-    def __init__(self, home: str, fast: str) -> None:
+    def __init__(self, home: str, fast: str, cache: str = "") -> None:
         self._home = home
         self._fast = fast
+        self._cache = cache or os.path.join(home, "cache")
         self._written: set[str] = set()
 
     def run_folder(self, run: str, attempt: int) -> str:
@@ -86,7 +87,7 @@ class Specs:
             temp=self.attempt_folder(job.uid, job.row.epoch),
             log=job.row.log,
             artifacts=os.path.join(self._home, "artifacts"),
-            cache=os.path.join(self._home, "cache"),
+            cache=self._cache,
         )
 
     def _run_file(self, live: Live, folder: str) -> str:

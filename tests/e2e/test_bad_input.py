@@ -95,7 +95,12 @@ def place(tmp_path):
         (GOOD.replace("run: echo fine", "ran: echo"), "unknown_key", 6, 9),
         (GOOD.replace("run: echo fine", "uses: some/action@v1"), "unsupported_action", 6, 15),
         (GOOD.replace("run: echo fine", "run: echo ${{ github.sha + }}"), "bad_expression", 6, None),
-        (GOOD.replace("echo fine", "echo ${{ secrets.TOKEN }}"), "unsupported_expression", 6, 23),
+        (
+            GOOD.replace("echo fine", "echo ${{ job.services.db.id }}").replace("    steps", "    services: {db: {image: x}}\n    steps"),
+            "unsupported",
+            5,
+            5,
+        ),
     ],
 )
 def test_a_file_that_is_wrong_is_refused_with_its_place(place, text, code, line, column):

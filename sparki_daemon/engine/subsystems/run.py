@@ -61,7 +61,7 @@ class Runs:
             number=number,
             title=planned.title(variables=prepared.variables, run_id=_number_of(run), run_number=number),
             source=prepared.source,
-            spec=_spec(request, prepared, planned, run, number),
+            spec=_spec(request, prepared, planned, project, run, number),
             options={"max_parallel": request.get("max_parallel"), "jobs": request["jobs"], "directory": request["directory"]},
         )
         await self._scheduler.begin(tx, new)
@@ -150,10 +150,11 @@ def _prepared(request: dict[str, Any], objects: str) -> Prepared:
     )
 
 
-def _spec(request: dict[str, Any], prepared: Prepared, planned: Planned, run: str, number: int) -> dict[str, Any]:
+def _spec(request: dict[str, Any], prepared: Prepared, planned: Planned, project: str, run: str, number: int) -> dict[str, Any]:
     """What all jobs of the run share: a RunSpec without the plan."""
     return {
         "run": run,
+        "project": project,
         "github": {**planned.github, "run_id": _number_of(run), "run_number": str(number)},
         "event": planned.event,
         "inputs": planned.inputs,
