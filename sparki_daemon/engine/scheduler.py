@@ -188,18 +188,25 @@ class Scheduler:
             return False
 
     async def retry(self, tx: Tx, run: str, *, failed: bool) -> int:
-        """Begin the run's next attempt, and give its number: all jobs, or with `failed` those that did not succeed."""
+        """Begin the run's next attempt, and give its number: all jobs, or with `failed` those that did not succeed and all after them.
+
+        A job that ran after a failure, by `always()` say, has seen results that no longer hold. Source: GitHub's docs, "Re-running
+        failed jobs": failed jobs and their dependents.
+        """
         row = await self._row(tx, run)
         if not row.state.terminal:
             raise SparkiError(Problem(code="run_active", message=f"run {run} is still {row.state}"), exit_code=ExitCode.RED)
-        again = [job for job in await jobs.of_run(tx, run) if not failed or job.state is not JobState.SUCCESS]
-        if not any(job.state is not JobState.SKIPPED for job in again):
+        found = await jobs.of_run(tx, run)
+        red = {job.base for job in found if job.state not in (JobState.SUCCESS, JobState.SKIPPED)}
+        if failed and not red:
             problem = Problem(
                 code="nothing_to_retry", message=f"every job of run {run} succeeded", hint="without --failed all of them run again"
             )
             raise SparkiError(problem)
+        plan = plan_from_json((await runs.documents(tx, run))[0])
+        after = set(dependents_of(plan, red))
         await runs.move(tx, run, RunEvent.RETRIED)
-        for job in again:
+        for job in [job for job in found if not failed or job.base in after or (job.base in red and job.state is not JobState.SUCCESS)]:
             await jobs.move(tx, job.uid, JobEvent.RETRIED)
         self._live.pop(run, None)
         live = await self._run(tx, run)
@@ -223,6 +230,7 @@ class Scheduler:
             row = await self._row(tx, run)
             plan_data, spec = await runs.documents(tx, run)
             plan = plan_from_json(plan_data)
+            spec = {**spec, "github": {**spec["github"], "run_attempt": str(row.attempt)}}
             by_key: dict[str, JobPlan] = {job.id: job for job in plan.jobs}
             found = [LiveJob(job, by_key[job.key]) for job in await jobs.of_run(tx, run)]
             waiting = set(await self._queue.waiting(tx, BUILDS))
@@ -239,6 +247,21 @@ class Scheduler:
                 offered={job.plan.id for job in found if job.uid in waiting or job.state in BUSY},
             )
         return self._live[run]
+
+
+def dependents_of(plan: Plan, bases: Iterable[str]) -> Iterable[str]:
+    """The bases that need one of `bases`, near or far."""
+    needing: dict[str, set[str]] = {}
+    for job in plan.jobs:
+        for need in job.needs:
+            needing.setdefault(need, set()).add(job.base)
+    reached = list(bases)
+    known = set(reached)
+    for base in reached:  # grows while it is walked
+        fresh = needing.get(base, set()) - known
+        known |= fresh
+        reached += fresh
+        yield from needing.get(base, ())
 
 
 def stops(which: Iterable[LiveJob], *, force: bool) -> list[Stop]:

@@ -316,6 +316,29 @@ async def test_retry_failed_runs_again_what_did_not_succeed(bench):
     assert [(row.key, row.attempt) for row in rows] == [("good", 1), ("bad", 2), ("after", 2)]
 
 
+async def test_retry_failed_runs_again_what_came_after_a_failure_too(bench):
+    await bench.begin(job("a"), job("b", "a"), job("c", "b"), job("d", "b", condition="always()"), job("e", "a"))
+    await bench.turn(idle=("w1",))
+    for key, result in (("a", "success"), ("b", "failure"), ("e", "success"), ("d", "success")):
+        await bench.does(key, result)
+    await bench.retry(failed=True)
+    await bench.turn(idle=("w1",))
+    for key in ("b", "c", "d"):
+        await bench.does(key)
+
+    rows = await bench.store.read(lambda tx: job_rows.of_run(tx, RUN))
+    assert [(row.key, row.attempt) for row in rows] == [("a", 1), ("b", 2), ("c", 2), ("d", 2), ("e", 1)]
+    assert await bench.status() == "success"
+
+
+async def test_jobs_see_which_attempt_at_the_run_it_is(bench):
+    await bench.begin(job("a", condition="github.run_attempt == '2'"))
+    assert await bench.states() == {"a": "skipped"}
+    await bench.retry(failed=False)
+
+    assert await bench.states() == {"a": "queued"}
+
+
 async def test_retry_is_refused_while_a_run_is_active_and_where_nothing_failed(bench):
     await bench.begin(job("one"))
     with pytest.raises(SparkiError, match="is still"):
