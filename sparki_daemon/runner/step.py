@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sparki_daemon.runner.output import Obeys
 
 ALWAYS = Template("always()")
+_MOST_SIGNAL = 64  # Linux's SIGRTMAX: a shell gives 128 + n for what signal n killed
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +224,7 @@ class Step:
             output.line(f"Error: the step {effects.reason} and was ended")
             return FAILURE
         if code and not effects.failed:
-            effects.reason = f"exit code {code} (signal {code - 128})" if 128 <= code < 165 else f"exit code {code}"
+            effects.reason = f"exit code {code} (signal {code - 128})" if 128 < code <= 128 + _MOST_SIGNAL else f"exit code {code}"
             output.line(f"Error: the step ended with {effects.reason}")
         return FAILURE if code or effects.failed else SUCCESS
 

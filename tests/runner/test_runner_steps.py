@@ -27,6 +27,13 @@ def test_the_log_of_a_step_begins_with_its_name_and_ends_with_why_it_failed(runn
     assert done.end["result"] == "failure"
 
 
+@pytest.mark.parametrize(
+    ("code", "reason"), [(128, ""), (129, " (signal 1)"), (137, " (signal 9)"), (192, " (signal 64)"), (193, ""), (255, "")]
+)
+def test_an_exit_code_names_a_signal_only_where_there_is_one_of_that_number(runner: Driver, code: int, reason: str) -> None:
+    assert runner.do(f"exit {code}").steps[0]["reason"] == f"exit code {code}{reason}"
+
+
 def test_a_silent_failure_has_its_name_in_the_log_too(runner: Driver) -> None:
     assert runner.do("exit 1").log == "▸ Run exit 1\nError: the step ended with exit code 1\n"
 
