@@ -162,7 +162,12 @@ class Job:
         template = self.plan.timeout_minutes
         minutes = self.scope.minutes(template) if template else host.limits.job_minutes
         if minutes > 0:
-            host.loop.after("job", minutes * host.limits.minute_s, lambda: self.cancel(reason="timed_out"))
+            host.loop.after("job", minutes * host.limits.minute_s, lambda: self._time_out(minutes))
+
+    def _time_out(self, minutes: int) -> None:
+        if self.scope.status != CANCELLED:
+            self.output.line(f"Error: the job took longer than its {minutes} minute{'' if minutes == 1 else 's'}")
+        self.cancel(reason="timed_out")
 
     def _do(self, step: Step) -> None:
         self._step = step

@@ -197,6 +197,18 @@ def test_a_job_past_its_time_is_cancelled_and_says_so(runner: Driver) -> None:
     assert done.conclusions == ["cancelled", "success"]
     assert "cleaned true" in done.log
     assert (done.end["result"], done.end["reason"]) == ("cancelled", "timed_out")
+    assert done.text(0).endswith("Error: the job took longer than its 1 minute\nError: the step was cancelled\n")
+
+
+def test_a_cancelled_job_is_not_told_that_it_took_too_long(runner: Driver) -> None:
+    job = runner.assign("trap '' INT; echo ready; sleep 60", step("sleep 1", if_="always()"), timeout_minutes="2")
+    wait_for_text(runner, job, "ready")
+    cancel(runner, job)
+
+    done = runner.result(job)
+
+    assert done.end["reason"] == ""
+    assert "took longer" not in done.log
 
 
 def test_a_cancelled_job_stays_cancelled_whatever_fails_later(runner: Driver) -> None:
