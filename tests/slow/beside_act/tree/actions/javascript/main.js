@@ -1,0 +1,13 @@
+const fs = require("fs");
+const path = require("path");
+const say = (name, value) => console.log(`FACT ${name}=${value}`);
+say("two_words", process.env.INPUT_TWO_WORDS);
+say("with_hyphen", process.env["INPUT_WITH-HYPHEN"]);
+say("lower", process.env.INPUT_LOWER);
+say("unknown", process.env.INPUT_UNKNOWN);
+say("cwd_is_workspace", fs.realpathSync(process.cwd()) === fs.realpathSync(process.env.GITHUB_WORKSPACE));
+say("main", path.basename(__filename));
+say("action_path", process.env.GITHUB_ACTION_PATH ? "set" : "unset");
+fs.appendFileSync(process.env.GITHUB_OUTPUT, "sum=42\n");
+console.log("::set-output name=old::from a command");
+console.log("::warning file=a.txt,line=1::told");
