@@ -96,10 +96,23 @@ class RunView:
             self._apply_to_run(kind, data, milliseconds(event["time"]))
         elif kind == "job.expanded":
             self._expand(data)
+        elif kind == "job.folded":
+            self._fold(data)
         elif kind.startswith("job."):
             self._apply_to_job(kind, data, milliseconds(event["time"]))
         elif kind.startswith("step."):
             self._apply_to_step(kind, data, milliseconds(event["time"]))
+
+    def _fold(self, data: dict[str, Any]) -> None:
+        """Put a job back in the place of its legs: its matrix is computed again."""
+        placed: dict[str, JobView] = {}
+        for key, job in self.jobs.items():
+            if key not in data["legs"]:
+                placed[key] = job
+            else:
+                placed.setdefault(data["job"], JobView(data["job"], data["name"], data["uid"]))
+        placed.setdefault(data["job"], JobView(data["job"], data["name"], data["uid"]))
+        self.jobs = placed
 
     def _expand(self, data: dict[str, Any]) -> None:
         """Put a job's legs in its place: its matrix is known now."""

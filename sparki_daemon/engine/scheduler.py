@@ -121,7 +121,7 @@ class Scheduler:
         news = [jobs.NewJob(f"{job.uid}.{index}", leg.id, leg.base, leg.name) for index, leg in enumerate(plans)]
         by_uid = {new.uid: leg for new, leg in zip(news, plans, strict=True)}
         rows = await jobs.expand(tx, job.row, news)
-        await runs.replace_plan(tx, live.run, plan.to_json())
+        await runs.expand_plan(tx, live.run, plan.to_json())
         legs = [LiveJob(row, by_uid[row.uid]) for row in rows]
         live.expand(job, legs, plan)
         return legs
@@ -206,12 +206,24 @@ class Scheduler:
         plan = plan_from_json((await runs.documents(tx, run))[0])
         after = set(dependents_of(plan, red))
         await runs.move(tx, run, RunEvent.RETRIED)
+        if not failed and any("." in job.uid for job in found):
+            found = await self._fold(tx, run, found)
         for job in [job for job in found if not failed or job.base in after or (job.base in red and job.state is not JobState.SUCCESS)]:
             await jobs.move(tx, job.uid, JobEvent.RETRIED)
         self._live.pop(run, None)
         live = await self._run(tx, run)
         await self.decide(tx, live, live.ready())
         return row.attempt + 1
+
+    async def _fold(self, tx: Tx, run: str, found: list[jobs.JobRow]) -> list[jobs.JobRow]:
+        """Put jobs whose matrix was computed late back as they were planned, for their needs run again; the others, to be retried."""
+        await runs.expand_plan(tx, run, None)
+        plan = plan_from_json((await runs.documents(tx, run))[0])
+        late = {job.base for job in found if "." in job.uid}
+        for position, job in enumerate(plan.jobs):
+            if job.base in late:
+                await jobs.fold(tx, run, job.base, jobs.NewJob(uid_of(run, position), job.id, job.base, job.name))
+        return [job for job in found if job.base not in late]
 
     # -- the cache of rows ---------------------------------------------------------------------------------------------
 

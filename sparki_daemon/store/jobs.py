@@ -15,10 +15,11 @@ COLUMNS = """uid, run, position, key, base, name, state, reason, tolerated, cach
     log, log_bytes, created, started, finished, summary_bytes"""
 INSERT = f"""
     INSERT INTO jobs ({COLUMNS})
-    VALUES (:uid, :run, :position, :key, :base, :name, 'queued', '', 0, 0, 0, 1, '', '{{}}', '', 0, :created, NULL, NULL, 0)
+    VALUES (:uid, :run, :position, :key, :base, :name, 'queued', '', 0, 0, 0, :attempt, '', '{{}}', '', 0, :created, NULL, NULL, 0)
 """  # noqa: S608  # every SQL text here is put together from this module's own words
 GET = f"SELECT {COLUMNS} FROM jobs WHERE uid = :uid"  # noqa: S608
 REMOVE = "DELETE FROM jobs WHERE uid = :uid AND state = 'queued'"
+REMOVE_ANY = "DELETE FROM jobs WHERE uid = :uid"
 OF_RUN = f"SELECT {COLUMNS} FROM jobs WHERE run = :run ORDER BY position"  # noqa: S608
 QUALIFIED = ", ".join(f"jobs.{column.strip()}" for column in COLUMNS.split(","))
 # Through the runs that have not ended: an index of its own would cost every move two writes.
@@ -113,13 +114,22 @@ def _row(row: Row) -> JobRow:
 
 async def create_many(tx: Tx, run: str, jobs: Sequence[NewJob]) -> None:
     """Keep the jobs of a new run, in the plan's order, all queued. They have no event: `run.created` stands for them."""
-    await _insert(tx, run, [(index * POSITION_GAP, job) for index, job in enumerate(jobs)])
+    await _insert(tx, run, [(index * POSITION_GAP, job) for index, job in enumerate(jobs)], attempt=1)
 
 
-async def _insert(tx: Tx, run: str, placed: Sequence[tuple[int, NewJob]]) -> None:
+async def _insert(tx: Tx, run: str, placed: Sequence[tuple[int, NewJob]], *, attempt: int) -> None:
     created = tx.now
     rows = [
-        {"uid": job.uid, "run": run, "position": position, "key": job.key, "base": job.base, "name": job.name, "created": created}
+        {
+            "uid": job.uid,
+            "run": run,
+            "position": position,
+            "key": job.key,
+            "base": job.base,
+            "name": job.name,
+            "attempt": attempt,
+            "created": created,
+        }
         for position, job in placed
     ]
     await tx.many(INSERT, rows)
@@ -129,11 +139,20 @@ async def expand(tx: Tx, job: JobRow, legs: Sequence[NewJob]) -> list[JobRow]:
     """Put the legs of a queued job that waited for its matrix in its place, with `job.expanded`; the legs as they are then."""
     if not await tx.execute(REMOVE, uid=job.uid):
         raise IllegalMove(f"job {job.uid}", job.state, "expanded")
-    await _insert(tx, job.run, [(job.position + index, leg) for index, leg in enumerate(legs)])
+    await _insert(tx, job.run, [(job.position + index, leg) for index, leg in enumerate(legs)], attempt=job.attempt)
     told = [{"job": leg.key, "uid": leg.uid, "name": leg.name} for leg in legs]
     await tx.append("job.expanded", stream=job.run, run=job.run, job=job.key, uid=job.uid, legs=told)
     uids = {leg.uid for leg in legs}
     return [row for row in await of_run(tx, job.run) if row.uid in uids]
+
+
+async def fold(tx: Tx, run: str, base: str, job: NewJob) -> None:
+    """Put a job that waits for its matrix back in the place of its legs, for the run's next attempt; with `job.folded`."""
+    legs = [row for row in await of_run(tx, run) if row.base == base]
+    for leg in legs:
+        await tx.execute(REMOVE_ANY, uid=leg.uid)
+    await _insert(tx, run, [(min(leg.position for leg in legs), job)], attempt=max(leg.attempt for leg in legs) + 1)
+    await tx.append("job.folded", stream=run, run=run, job=job.key, uid=job.uid, name=job.name, legs=[leg.key for leg in legs])
 
 
 async def get(tx: Tx, uid: str) -> JobRow | None:

@@ -19,8 +19,8 @@ INSERT = f"""
     RETURNING {COLUMNS}
 """  # noqa: S608  # every SQL text here is put together from this module's own words
 INSERT_DOCUMENTS = "INSERT INTO run_documents (run, plan, spec) VALUES (:run, :plan, :spec)"
-REPLACE_PLAN = "UPDATE run_documents SET plan = :plan WHERE run = :run"
-DOCUMENTS = "SELECT plan, spec FROM run_documents WHERE run = :run"
+EXPAND_PLAN = "UPDATE run_documents SET expanded = :plan WHERE run = :run"
+DOCUMENTS = "SELECT coalesce(expanded, plan) AS plan, spec FROM run_documents WHERE run = :run"
 GET = f"SELECT {COLUMNS} FROM runs WHERE id = :id"  # noqa: S608
 LATEST = f"SELECT {COLUMNS} FROM runs ORDER BY seq DESC LIMIT 1"  # noqa: S608
 LATEST_OF = f"SELECT {COLUMNS} FROM runs WHERE project = :project ORDER BY seq DESC LIMIT 1"  # noqa: S608
@@ -135,9 +135,9 @@ async def documents(tx: Tx, run: str) -> tuple[dict[str, Any], dict[str, Any]]:
     return json.loads(row["plan"]), json.loads(row["spec"])
 
 
-async def replace_plan(tx: Tx, run: str, plan: Mapping[str, Any]) -> None:
-    """Keep another plan (JSON) for a run: one of its jobs was expanded."""
-    await tx.execute(REPLACE_PLAN, run=run, plan=json.dumps(plan))
+async def expand_plan(tx: Tx, run: str, plan: Mapping[str, Any] | None) -> None:
+    """Keep the plan (JSON) of a run one of whose jobs was expanded; None: go back to the plan that was made first."""
+    await tx.execute(EXPAND_PLAN, run=run, plan=None if plan is None else json.dumps(plan))
 
 
 async def find(tx: Tx, word: str, *, project: str | None = None) -> RunRow:

@@ -415,6 +415,24 @@ async def test_a_job_whose_matrix_waits_is_put_in_the_place_of_its_legs(bench):
     assert "job.expanded" in await bench.kinds()
 
 
+async def test_another_attempt_at_all_jobs_computes_a_late_matrix_again(bench):
+    await bench.begin(*plan(read(WAITING, "ci.yml"), github={}).jobs)
+    await bench.turn(idle=("w1",))
+    await bench.does("pick", outputs={"all": '{"n": [1, 2]}'})
+    await bench.does("test-1")
+    await bench.does("test-2")
+    await bench.does("last")
+    await bench.retry(failed=False)
+    assert await bench.states() == {"pick": "queued", "test": "queued", "last": "queued"}
+    await bench.turn(idle=("w1",))
+    turn = await bench.does("pick", outputs={"all": '{"n": [3]}'})
+
+    assert [(spec["key"], spec["attempt"]) for _, spec in turn.assign] == [("test-3", 2)]
+    await bench.does("test-3")
+    await bench.does("last")
+    assert await bench.status() == "success"
+
+
 async def test_legs_that_were_made_late_are_known_to_the_next_engine(bench, tmp_path):
     await bench.begin(*plan(read(WAITING, "ci.yml"), github={}).jobs)
     await bench.turn(idle=("w1",))
