@@ -63,7 +63,7 @@ EXPORTED = (
 def choose(client_env: Mapping[str, str]) -> dict[str, str]:
     """What of a client's environment a run may have: paths, language, proxies, certificates, tools' settings; nothing that bears a secret.
 
-    A virtual environment that is active in the client's shell is taken out of PATH: a job's `pip install` must not change it.
+    A Python virtual environment in PATH is taken out of it, active or not: a job's `pip install` must not change it.
     """
     chosen = {}
     for name, value in client_env.items():
@@ -71,9 +71,18 @@ def choose(client_env: Mapping[str, str]) -> dict[str, str]:
         secret = _CREDENTIALS.search(value) or (upper not in _NO_SECRET and any(word in upper for word in _SECRET))
         if (upper in _LET_IN or upper.startswith(_LET_IN_FAMILIES)) and not secret:
             chosen[name] = value
-    if (venv := client_env.get("VIRTUAL_ENV")) and "PATH" in chosen:
-        chosen["PATH"] = os.pathsep.join(folder for folder in chosen["PATH"].split(os.pathsep) if folder != os.path.join(venv, "bin"))
+    if "PATH" in chosen:
+        active = client_env.get("VIRTUAL_ENV", "")
+        folders = chosen["PATH"].split(os.pathsep)
+        chosen["PATH"] = os.pathsep.join(folder for folder in folders if not _of_virtual_environment(folder, active))
     return chosen
+
+
+def _of_virtual_environment(folder: str, active: str) -> bool:
+    """Whether programs of a virtual environment lie in a folder. Source: PEP 405; `..` is that of the folder which a link leads to."""
+    if active and os.path.normpath(folder) == os.path.normpath(os.path.join(active, "bin")):
+        return True
+    return os.path.isabs(folder) and os.path.exists(os.path.join(folder, os.pardir, "pyvenv.cfg"))
 
 
 def host_layer(run: RunSpec) -> dict[str, str]:

@@ -50,6 +50,25 @@ def test_an_active_virtual_environment_is_taken_out_of_path() -> None:
     assert choose({"PATH": "/p/.venv/bin:/usr/bin", "VIRTUAL_ENV": "/p/.venv"}) == {"PATH": "/usr/bin"}
 
 
+def test_a_virtual_environment_that_is_only_in_path_is_taken_out_too(tmp_path: Path) -> None:
+    (tmp_path / "venv" / "bin").mkdir(parents=True)
+    (tmp_path / "venv" / "pyvenv.cfg").touch()
+    (tmp_path / "other" / "bin").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "venv" / "bin")
+
+    path = f"{tmp_path}/venv/bin:{tmp_path}/other/bin:{tmp_path}/venv/bin/:/usr/bin:{tmp_path}/link:/nowhere"
+
+    assert choose({"PATH": path})["PATH"] == f"{tmp_path}/other/bin:/usr/bin:/nowhere"
+
+
+def test_an_active_virtual_environment_is_taken_out_however_its_folder_is_written() -> None:
+    assert choose({"PATH": "/p/.venv/bin/:/usr/bin", "VIRTUAL_ENV": "/p/.venv/"})["PATH"] == "/usr/bin"
+
+
+def test_a_path_of_folders_is_left_as_it_is() -> None:
+    assert choose({"PATH": "/usr/bin::bin:/bin"})["PATH"] == "/usr/bin::bin:/bin"
+
+
 def test_a_job_has_its_own_home_and_the_users_caches() -> None:
     env = {**host_layer(run(env={"PATH": "/bin", "XDG_CACHE_HOME": "/c"})), **job_layer(run(), "/w")}
 
