@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from sparki_daemon.model.job import JobState
 from sparki_daemon.model.plan import JobPlan, Plan
@@ -83,7 +83,7 @@ class Live:
     @property
     def results(self) -> needs.Results:
         """How each leg stands, as `pipeline.needs` asks for it."""
-        return cast("needs.Results", self.legs)
+        return self.legs
 
     @property
     def graph(self) -> needs.Graph:

@@ -1,9 +1,9 @@
-"""The graph of jobs: what is wrong with it, what may start, and what a job sees of those that it needs."""
+"""The graph of jobs: what is wrong with it, whether a job runs, and what it sees of those that it needs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol
 
 from sparki_daemon.model.job import JobState
 from sparki_daemon.model.plan import JobPlan, Plan, Template
@@ -19,15 +19,18 @@ _MOST_HINTS = 100  # no more problems are shown of a file; a hint is a look at e
 _WORST_FIRST = ("failure", "cancelled", "success", "skipped")
 
 
-class LegResult(NamedTuple):
+class Leg(Protocol):
     """How one leg of a job stands. `tolerated`: it may fail, by continue-on-error."""
 
-    state: JobState
-    tolerated: bool = False
-    outputs: Mapping[str, str] = {}
+    @property
+    def state(self) -> JobState: ...
+    @property
+    def tolerated(self) -> bool: ...
+    @property
+    def outputs(self) -> Mapping[str, str]: ...
 
 
-Results = Mapping[str, Sequence[LegResult]]
+Results = Mapping[str, Sequence[Leg]]
 """By base, in the plan's order of its legs."""
 
 
@@ -88,17 +91,13 @@ def _circle(jobs: Mapping[str, JobSource], need: Name, start: str) -> list[str]:
 
 
 class Graph:
-    """The jobs of a plan by what they need: made once a run, asked after every job that ends."""
+    """The jobs of a plan by what they need: made once a run, asked for each `if`."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.legs: dict[str, list[JobPlan]] = {}
         for job in plan.jobs:
             self.legs.setdefault(job.base, []).append(job)
-        self.dependants: dict[str, list[str]] = {base: [] for base in self.legs}
-        for base, legs in self.legs.items():
-            for need in legs[0].needs:
-                self.dependants[need].append(base)
 
     def ancestors(self, base: str) -> frozenset[str]:
         """All bases that a job needs, and those that they need. Not kept: a long chain's would take memory by its square."""
@@ -111,27 +110,13 @@ class Graph:
         return frozenset(found)
 
 
-def ready(graph: Graph, results: Results, *, ended: Iterable[str] | None = None) -> list[JobPlan]:
-    """The queued legs of jobs all of whose needs have ended, in the plan's order.
-
-    `ended`: only jobs that need one of these bases are looked at, which makes a step of a long chain cheap; None: all jobs.
-    """
-    bases = graph.legs if ended is None else dict.fromkeys(base for one in ended for base in graph.dependants.get(one, ()))
-    found: list[JobPlan] = []
-    for base in bases:
-        legs = graph.legs[base]
-        if all(leg.state.terminal for need in legs[0].needs for leg in results[need]):
-            found.extend(leg for leg, result in zip(legs, results[base], strict=True) if result.state is JobState.QUEUED)
-    return found
-
-
-def result_of(legs: Sequence[LegResult]) -> str:
+def result_of(legs: Sequence[Leg]) -> str:
     """What `needs.<job>.result` says of a job's legs together: a lost one has failed, a tolerated failure is a success."""
     words = {_word(leg) for leg in legs}
     return next(word for word in _WORST_FIRST if word in words)
 
 
-def _word(leg: LegResult) -> str:
+def _word(leg: Leg) -> str:
     if leg.state in {JobState.FAILURE, JobState.LOST}:
         return "success" if leg.tolerated and leg.state is JobState.FAILURE else "failure"
     return leg.state.value
