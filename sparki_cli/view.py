@@ -60,6 +60,17 @@ class JobView:
         return None
 
 
+def learned(shown: dict[str, Any]) -> JobView:
+    """A job as `sparki show --json` tells it, without its steps."""
+    job = JobView(shown["id"], shown["name"], shown.get("uid", ""))
+    job.status = shown.get("status") or job.status
+    job.reason = shown.get("reason") or ""
+    job.tolerated = bool(shown.get("tolerated"))
+    job.started_ms = milliseconds(shown.get("started") or "")
+    job.finished_ms = milliseconds(shown.get("finished") or "")
+    return job
+
+
 class RunView:
     """One attempt at a run."""
 
@@ -83,10 +94,13 @@ class RunView:
         return max(0, (self.finished_ms or now_ms) - self.started_ms) if self.started_ms else 0
 
     def learn(self, shown: dict[str, Any]) -> None:
-        """Take the jobs, in plan order, from what `sparki show --json` says; what events told already stays."""
+        """Take the jobs, in plan order, from what `sparki show --json` says; what events told already stays.
+
+        A job that an attempt does not run again keeps its status, and no event tells of it.
+        """
         known, self.jobs = self.jobs, {}
         for job in shown["jobs"]:
-            self.jobs[job["id"]] = known.get(job["id"]) or JobView(job["id"], job["name"], job.get("uid", ""))
+            self.jobs[job["id"]] = known.get(job["id"]) or learned(job)
         self.jobs |= known
 
     def apply(self, event: dict[str, Any]) -> None:
@@ -149,7 +163,7 @@ class RunView:
         job.name = data.get("name") or job.name
         job.uid = data.get("uid") or job.uid
         if kind == "job.started":
-            job.status, job.started_ms = "running", time_ms
+            job.status, job.started_ms, job.finished_ms = "running", time_ms, 0
         elif kind == "job.finished":
             job.finished_ms, job.tolerated = time_ms, bool(data.get("tolerated"))
         elif kind == "job.queued":

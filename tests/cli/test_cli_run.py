@@ -113,6 +113,21 @@ def test_a_retry_is_followed_from_its_beginning(sparki: Program, stand_in: Stand
     assert stand_in.asked("GET", "/v1/runs/r-1/follow")[0].values("since") == ["2"]
 
 
+def test_a_job_that_is_not_run_again_keeps_its_status_in_the_summary(sparki: Program, stand_in: StandIn) -> None:
+    serve_run(stand_in, GREEN)
+    times = {"started": "2026-11-23T11:59:00.000Z", "finished": "2026-11-23T11:59:02.500Z"}
+    kept = {"id": "lint", "uid": "j-lint", "name": "lint", "status": "success", "steps": [], **times}
+    tried = {"id": "try", "uid": "j-try", "name": "try", "status": "failure", "tolerated": True, "reason": "", "steps": [], **times}
+    again = {"id": "build", "uid": "j-build", "name": "build", "status": "queued", "steps": []}
+    retried = {**shown("r-1", GREEN), "jobs": [kept, tried, again]}
+    stand_in.on("GET", "/v1/runs/r-1", answers(retried))
+    stand_in.on("POST", "/v1/runs/r-1/retry", answers({"run": "r-1", "attempt": 2, "since": 2}, 202))
+    told = sparki("retry", "r-1", "--failed").stdout.splitlines()
+    assert "  ✓ lint  success  2.5s" in told
+    assert "  ✗ try  failure, tolerated  2.5s" in told
+    assert "  ✓ build  success  1.5s" in told
+
+
 def test_what_was_left_out_of_the_source_is_noted(sparki: Program, stand_in: StandIn) -> None:
     serve_run(stand_in, GREEN)
     note = {"code": "embedded", "message": "emb/ is left out"}

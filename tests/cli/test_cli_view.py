@@ -43,6 +43,17 @@ def test_what_runs_has_a_time_that_grows() -> None:
     assert running.name == "Run make"
 
 
+def test_a_job_that_runs_again_has_the_times_of_its_new_attempt() -> None:
+    view = RunView("r-1", "ci")
+    times = {"started": "2026-11-23T11:00:00.000Z", "finished": "2026-11-23T11:00:09.000Z"}
+    view.learn({"jobs": [{"id": "build", "name": "build", "status": "failure", "reason": "timed_out", "steps": [], **times}]})
+    job = view.jobs["build"]
+    assert (job.status, job.reason, job.duration_ms(0)) == ("failure", "timed_out", 9000)
+    view.apply(GREEN[2])
+    assert (job.status, job.reason) == ("running", "")
+    assert job.duration_ms(job.started_ms + 70) == 70
+
+
 def test_jobs_stand_in_the_plans_order_and_keep_what_is_known() -> None:
     view = view_of(RED[:4])
     plan = shown("r-1", RED)
