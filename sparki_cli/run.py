@@ -9,7 +9,7 @@ import time
 
 from sparki_cli.connect import connect, own_directory
 from sparki_cli.interrupts import Interrupts
-from sparki_cli.view import RunView, worst
+from sparki_cli.view import WORST_FIRST, RunView, worst
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ def _sum_up(output: Output, engine: Engine, watch: Any) -> None:
         return
     from sparki_cli.summary import summary
 
-    for view in sorted(views, key=lambda view: view.status != "success"):  # failures last
+    for view in sorted(views, key=lambda view: -(*WORST_FIRST, view.status).index(view.status)):  # failures last
         red = view.status in ("failure", "lost")
         output.raw(summary(output, view, engine.excerpts(view.run) if red else []))
 

@@ -18,6 +18,7 @@ def summary(output: Output, view: RunView, excerpts: list[dict[str, Any]]) -> st
     """The summary of one run; `excerpts` are those of its failed steps, as the engine tells them."""
     red = [job for job in view.jobs.values() if job.status in RED and not job.tolerated]
     green = [job for job in view.jobs.values() if job not in red]
+    red.sort(key=lambda job: job.status != "cancelled")  # what fail-fast cancelled explains nothing: what failed stands last
     lines = [] if output.quiet else ["", *_green(output, green)]
     for job in red:
         lines.append(f"  {output.glyph(job.status)} {job.name}  {job_status(output, job)}")
@@ -54,7 +55,8 @@ def _why(output: Output, excerpts: list[dict[str, Any]]) -> list[str]:
 def _look_further(output: Output, view: RunView, red: list[JobView]) -> list[str]:
     if not red:
         return []
-    commands = [f"sparki logs {view.run} {quoted(red[0].key)}", f"sparki retry {view.run} --failed"]
+    first = next((job for job in red if job.status != "cancelled"), red[0])
+    commands = [f"sparki logs {view.run} {quoted(first.key)}", f"sparki retry {view.run} --failed"]
     return [output.styled("  " + command, "dim") for command in commands]
 
 

@@ -83,6 +83,16 @@ def test_many_green_jobs_are_counted_in_the_summary(golden: Golden) -> None:
     golden("summary_big.txt", summary(PLAIN, view, excerpts))
 
 
+def test_what_failed_stands_behind_what_was_cancelled_for_it() -> None:
+    view = RunView("r-1", "ci")
+    for name, status in (("a", "failure"), ("b", "cancelled"), ("c", "success"), ("d", "lost"), ("e", "cancelled")):
+        view.apply(event(1, "job.finished", job=name, uid=name, name=name, status=status))
+    view.apply(event(2, "run.finished", status="failure"))
+    told = summary(PLAIN, view, [{"job": "a", "step": 0, "name": "Run x", "exit_code": 1, "reason": "", "lines": ["boom"]}])
+    places = [told.index(words) for words in ("✓ c", "■ b", "■ e", "✗ a", "Run x: exit code 1", "boom", "? d", "logs r-1 a")]
+    assert places == sorted(places)
+
+
 def test_the_summary_of_a_lost_and_a_tolerated_job(golden: Golden) -> None:
     view = RunView("r-1", "ci")
     view.apply(event(1, "run.created"))
