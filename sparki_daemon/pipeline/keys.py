@@ -30,6 +30,7 @@ URL = Place(_STEP)
 CREDENTIALS = Place((*_RUN, "secrets", "env"))
 
 NO_CONTAINER = "jobs run on this machine, with no container engine: run the job without it, or on GitHub"
+NO_ENVIRONMENT = "nothing is deployed from a run here: take it out to run the job, and give its variables with '--var'"
 NO_BACKGROUND = "start it in the shell with '&': what a step leaves running lives until the job's end"
 
 _TEXT = Text()
@@ -221,7 +222,7 @@ _STEPS_JOB = Record(
         "container": Key(_CONTAINER, "The container that the steps run in.", refused=NO_CONTAINER),
         "services": Key(MapOf(value=_SERVICE, each="service", place=JOB), "Containers that run beside the job.", refused=NO_CONTAINER),
         "env": Key(_env(JOB_SECRETS), "Variables of all the job's steps."),
-        "environment": Key(_ENVIRONMENT, "The environment that the job deploys to.", refused="use 'sparki deploy' for deployments"),
+        "environment": Key(_ENVIRONMENT, "The environment that the job deploys to.", refused=NO_ENVIRONMENT),
         "outputs": Key(MapOf(value=Text(place=OUTPUT)), "Values for the jobs that need this one."),
         "defaults": Key(_defaults(JOB_ENV), "Defaults of the job's steps."),
         "steps": Key(ListOf(item=STEP_KIND, each="step"), "What the job does, one after the other."),
