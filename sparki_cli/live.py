@@ -56,9 +56,9 @@ class LiveSink(PlainSink):
         self._due_s = now_s + FRAME_S
         self._frame += 1
         width, height = _terminal_size()
-        lines = picture(self.output, self._views, int(time.time() * 1000), width=width - 1, height=height - 2, frame=self._frame)
+        lines = picture(self.output, self._views, int(time.time() * 1000), width=width - 1, height=max(0, height - 2), frame=self._frame)
         self._hidden = True
-        self.output.raw(BEGIN_FRAME + HIDE_CURSOR + self._over() + "".join(f"{line}\n" for line in lines) + END_FRAME)
+        self.output.raw(BEGIN_FRAME + HIDE_CURSOR + self._over(lines, height) + END_FRAME)
         self._painted = len(lines)
 
     def say(self, text: str) -> None:
@@ -66,18 +66,36 @@ class LiveSink(PlainSink):
 
     def end(self) -> None:
         if self._hidden:
-            self.output.raw(self._over() + SHOW_CURSOR)
+            self.output.raw(self._wiped() + SHOW_CURSOR)
             self._painted, self._hidden = 0, False
 
     def _print(self, text: str) -> None:
         """Print above the picture, which comes again with the next frame."""
-        self.output.raw(self._over() + text)
+        self.output.raw(self._wiped() + text)
         self._painted = 0
 
-    def _over(self) -> str:
-        """To the beginning of the picture, and wipe it."""
-        up = f"\x1b[{self._painted}A" if self._painted else ""
-        return f"{up}\r\x1b[J"
+    def _wiped(self) -> str:
+        """The picture taken away, the cursor where it began."""
+        if not self._painted:
+            return ""
+        height = _terminal_size()[1]
+        lines = min(self._painted, height - 1)
+        return self._over([""] * lines, height) + _up(lines)
+
+    def _over(self, lines: list[str], height: int) -> str:
+        """`lines` painted where the picture begins, and nothing of the one before left below them.
+
+        Each line is wiped by itself: a terminal that is told to wipe from its first cell on (tmux, for one) keeps a copy of the screen
+        for those who scroll back. What a terminal that became lower has pushed out of its top is no longer the program's to paint.
+        """
+        was = min(self._painted, height - 1)
+        gone = max(0, was - len(lines))
+        below = "\x1b[K\n" * gone + "\x1b[K" + _up(gone)  # the cursor's own line too: a typed ^C may stand there
+        return _up(was) + "\r" + "".join(f"{line}\x1b[K\n" for line in lines) + below
+
+
+def _up(lines: int) -> str:
+    return f"\x1b[{lines}A" if lines > 0 else ""
 
 
 def _terminal_size() -> tuple[int, int]:
