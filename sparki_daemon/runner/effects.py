@@ -11,12 +11,14 @@ from sparki_daemon.runner.annotations import MOST, MOST_CHARACTERS, Annotation, 
 from sparki_daemon.runner.commands import Command
 from sparki_daemon.runner.env_files import MOST_SUMMARY_BYTES, NEVER_SET, EnvFileError, read_pairs, read_paths
 from sparki_daemon.runner.matchers import MatcherError
+from sparki_daemon.runner.step_files import MOST_BYTES, NotTaken, put_right, take
 
 if TYPE_CHECKING:
     from sparki_daemon.runner.frame import Frame
     from sparki_daemon.runner.job import Job
 
 Pairs = list[tuple[str, str]]
+_MOST_MATCHER_BYTES = 1024 * 1024
 
 
 class Effects:
@@ -80,8 +82,9 @@ class Effects:
             if command.name == "remove-matcher" and owner:
                 matchers.remove(owner)
                 return None
-            with open(os.path.join(self._job.workspace, command.data.strip()), "rb") as file:
-                data = file.read()
+            path = os.path.join(self._job.workspace, command.data.strip())
+            with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:  # a pipe would never end
+                data = file.read(_MOST_MATCHER_BYTES)
             (matchers.add if command.name == "add-matcher" else matchers.remove_of)(data)
         except (OSError, MatcherError) as error:
             self.failed = True
@@ -104,12 +107,17 @@ class Effects:
 
     def read_files(self) -> None:
         """Take what the step wrote for later ones, also after a failure."""
-        for name, take in (("output", self.outputs.update), ("env", self._set_env), ("state", self.state.update)):
+        try:
+            put_right(self._job.temp)
+        except OSError as error:
+            self.fail(f"the folder of GITHUB_OUTPUT and its like can't be made again: {launch.why(error)}")
+            return
+        for name, take_in in (("output", self.outputs.update), ("env", self._set_env), ("state", self.state.update)):
             if data := self._taken(name):
                 try:
-                    take(read_pairs(data))
+                    take_in(read_pairs(data))
                 except EnvFileError as error:
-                    take(error.pairs)
+                    take_in(error.pairs)
                     self.fail(f"GITHUB_{name.upper()}: {error}")
         if data := self._taken("path"):
             self._job.added_paths += read_paths(data)
@@ -118,23 +126,14 @@ class Effects:
 
     def _taken(self, name: str) -> bytes:
         """What is in one of the files, which is empty then."""
-        path = f"{self._job.temp}/{name}"
         try:
-            size = os.stat(path).st_size
-            if size == 0:
-                return b""
-            data = b""
-            if name == "step_summary" and size > MOST_SUMMARY_BYTES:
-                self._job.output.line(f"Error: the summary of {size} bytes is dropped: it may have {MOST_SUMMARY_BYTES}")
-            else:
-                with open(path, "rb") as file:
-                    data = file.read()
-            os.truncate(path, 0)
-            return data
-        except FileNotFoundError:
-            launch.write(path, "")
-        except OSError as error:
-            self.fail(f"GITHUB_{name.upper()} can't be read: {launch.why(error)}")
+            return take(f"{self._job.temp}/{name}", MOST_SUMMARY_BYTES if name == "step_summary" else MOST_BYTES)
+        except (NotTaken, OSError) as error:
+            why = launch.why(error)
+        if name == "step_summary":  # it is for people: a step does not fail for it
+            self._job.output.line(f"Error: the summary is dropped: {why}")
+        else:
+            self.fail(f"GITHUB_{name.upper()} can't be read: {why}")
         return b""
 
     def _set_env(self, pairs: Pairs) -> None:

@@ -176,6 +176,8 @@ class Job:
                 step.skip()
             else:
                 step.run()
+        except Exception as error:
+            step.abandon(self._break(error))
         finally:
             self._step = None
 
@@ -198,12 +200,14 @@ class Job:
         self._reason = self._reason or why
         self.output.line(f"Error: {why}")
 
-    def _break(self, error: Exception) -> None:
-        """A mistake of the runner's own: the job still ends, and says so."""
+    def _break(self, error: Exception) -> str:
+        """A mistake of the runner's own: the job still ends, and says so. Gives what it says."""
         with contextlib.suppress(OSError, ValueError):  # nobody may listen any more
             traceback.print_exception(error, file=sys.stderr)
         self._broken = True
-        self._fail(f"runner_error: {type(error).__name__}: {error}")
+        why = f"runner_error: {type(error).__name__}: {error}"
+        self._fail(why)
+        return why
 
     def _end(self, *, lost: bool) -> None:
         """Leave nothing behind, then tell the end."""

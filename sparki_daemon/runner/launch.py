@@ -31,6 +31,7 @@ def script(step: Step) -> tuple[Start, str]:
     template = plan.working_directory or step.frame.working_directory
     folder = os.path.join(job.workspace, step.scope.text(template, "working-directory")) if template else job.workspace
     if not os.path.isdir(folder):
+        _refuse_lost(job.workspace)
         raise OSError(f"there is no folder '{os.path.relpath(folder, job.workspace)}' in the workspace")
     program = job.host.programs.find(shell.program, env)
     if program is None:
@@ -57,6 +58,7 @@ def native(step: Step, action: Native, *, post: bool) -> Start:
     call = Call(
         inputs=inputs, env=env, workspace=job.workspace, work=job.work, temp=job.temp, run=job.run_file.spec, job=job.spec, state=step.state
     )
+    _refuse_lost(job.workspace)
     return lambda: fork(lambda: action.work(post=post)(call), env, job.workspace, job.output.write_fd)
 
 
@@ -77,6 +79,11 @@ def javascript(step: Step, action: LocalAction, inputs: Mapping[str, str], *, po
     env |= {f"INPUT_{name.replace(' ', '_').upper()}": value for name, value in inputs.items()}
     env |= {f"STATE_{name}": value for name, value in step.state.items()}
     return lambda: spawn([program, path], env, job.workspace, job.output.write_fd)
+
+
+def _refuse_lost(workspace: str) -> None:
+    if not os.path.isdir(workspace):
+        raise OSError("the workspace is gone: a step has removed it")
 
 
 def environment(step: Step) -> dict[str, str]:

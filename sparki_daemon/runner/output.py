@@ -78,7 +78,7 @@ class Output:
 
     def leave(self, before: Obeys | None) -> None:
         """The step within has ended, and `before` obeys again."""
-        self._settle()
+        self.settle()
         if self._titles:  # it said nothing
             self._titles.pop()
         self._obeys = before
@@ -91,11 +91,12 @@ class Output:
 
     def end(self) -> int:
         """Nothing of the step's text is held back any longer. Gives where it ends in the log."""
-        self._settle()
+        self.settle()
         self._titles = []
         return self._log.size
 
-    def _settle(self) -> None:
+    def settle(self) -> None:
+        """Write and obey what was held back of the text: nobody will say more of it."""
         self._pass_on(self._scanner.flush())
         self._show(self.masker.flush())
         if self.matchers.active:

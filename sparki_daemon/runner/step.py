@@ -59,6 +59,7 @@ class Step:
         self._spared = True  # continue-on-error may make a failure good; not one of env or `if`
         self._from = 0
         self._begun = 0.0
+        self._told = False  # its beginning, and not its end
 
     @property
     def state(self) -> dict[str, str]:
@@ -94,6 +95,7 @@ class Step:
             self.effects.fail(refused)
         else:
             self._do()
+        self.job.output.settle()  # the last line may be a command that has no line end
         self.effects.read_files()
         outcome = self._outcome()
         self._finish(outcome, self._conclusion(outcome))
@@ -136,6 +138,19 @@ class Step:
         self._begin(wanted=False)
         self._finish(SKIPPED, SKIPPED)
 
+    def abandon(self, reason: str) -> None:
+        """The runner made a mistake in here: end what runs, and tell the step's end if its beginning was told."""
+        if self.within:
+            self.within.abandon(reason)
+        if self.child:
+            self.child.kill()
+        self.job.host.loop.drop("step")
+        if not self._post:
+            self.scope.record_step(self.plan.id, FAILURE, FAILURE, self.effects.outputs)
+        if self._told:
+            self.effects.reason = reason
+            self._tell_end(FAILURE, FAILURE, self.job.output.size)
+
     def _begin(self, *, wanted: bool) -> None:
         job = self.job
         self.title = job.output.masker.mask_text(self.title or self._plain_title())
@@ -148,6 +163,7 @@ class Step:
             return
         self._from = job.output.begin(self.title, self.effects)
         (job.write if wanted else job.hold)({"kind": "step.started", **self._record()})
+        self._told = True
 
     def _record(self) -> dict[str, Any]:
         post = {"post": True} if self._post else {}
@@ -239,15 +255,19 @@ class Step:
             return FAILURE
 
     def _finish(self, outcome: str, conclusion: str) -> None:
-        job, effects = self.job, self.effects
+        job = self.job
         self.conclusion = conclusion
         self.scope.worsen(conclusion)
         if not self._post:
-            self.scope.record_step(self.plan.id, outcome, conclusion, effects.outputs)
+            self.scope.record_step(self.plan.id, outcome, conclusion, self.effects.outputs)
         if self._outer:
             job.output.leave(self._before)
             return
-        end = job.output.end()
+        self._tell_end(outcome, conclusion, job.output.end())
+
+    def _tell_end(self, outcome: str, conclusion: str, end: int) -> None:
+        job, effects = self.job, self.effects
+        self._told = False
         job.hold({
             "kind": "step.finished",
             **self._record(),

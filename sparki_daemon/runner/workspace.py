@@ -40,12 +40,12 @@ class Folders:
         with contextlib.suppress(OSError):  # the one file that each job gets anew
             os.unlink(f"{temp}/npmrc")
         if not self._keep(temp, os.path.dirname(temp), 0o700, ENV_FILES, _is_empty_file):
-            remove_tree(temp)
+            _remove(temp)
 
     def put_away_work(self, work: str) -> None:
         """The same for its work folder; it may be large, so after the job's end was told."""
         if not self._keep(work, _beside_run(work), 0o755, IN_WORK, _is_empty_folder):
-            remove_tree(work)
+            _remove(work)
 
     def close(self) -> None:
         """Remove the spare ones."""
@@ -64,7 +64,7 @@ class Folders:
         try:
             os.mkdir(path, mode)
         except FileExistsError:
-            remove_tree(path)
+            _remove(path)
             os.mkdir(path, mode)
         except FileNotFoundError:
             os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
@@ -85,6 +85,14 @@ class Folders:
             return False
         self._spares.add(spare)
         return True
+
+
+def _remove(path: str) -> None:
+    """Remove a job's folder; a link that a step has put in its place goes alone, and not what it leads to."""
+    if os.path.islink(path):
+        os.unlink(path)
+    else:
+        remove_tree(path)
 
 
 def _beside_run(work: str) -> str:
