@@ -1,4 +1,4 @@
-"""Appends a job's output to its log file, with a sparse index of lines beside it once the log is long."""
+"""Appends a job's output to its log file, with a sparse index of lines and times beside it once the log is long, in bytes or in time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 INDEX_FROM_BYTES = 64 * 1024  # most logs are shorter, and a new file costs up to 0.2 ms
 LINES_A_RECORD = 256
-MS_A_RECORD = 1000
+MS_A_RECORD = 1000  # so much earlier than the truth may the time of a line be
 # Counting newlines is most of the work of an index, and pieces of this size need one pass for lines of 32 bytes and more.
 PIECE_BYTES = 8 * 1024
 
@@ -35,10 +35,12 @@ def wall_ms() -> int:
 class LogWriter:
     """The one writer of a log. Nothing is on disk before the first byte, and no byte waits in this process: a kill loses none.
 
-    A path that exists is continued: `size` begins at its length.
+    A path that exists is continued: `size` begins at its length. A log all of whose text comes within a second of its writer's making
+    gets no index for its times: the beginnings of the steps say them well enough.
     """
 
     __slots__ = (
+        "_began_ms",
         "_fd",
         "_index_fd",
         "_index_size",
@@ -56,6 +58,7 @@ class LogWriter:
     def __init__(self, path: str | os.PathLike[str], *, now_ms: Callable[[], int] = wall_ms) -> None:
         self.path = os.fspath(path)
         self._now_ms = now_ms
+        self._began_ms = now_ms()
         self._fd = self._index_fd = -1
         self._newlines = self._line_begin = 0  # newlines so far, and where the line that is being written began
         self._noted = (-1, 0, 0)  # offset, newlines before it and time of the last record
@@ -152,7 +155,7 @@ class LogWriter:
             self._newlines += newlines
         self._line_begin = base + end if (end := data.rfind(b"\n") + 1) else self._line_begin
         self.size = base + len(data)
-        if self._pending and self.size > INDEX_FROM_BYTES:
+        if self._pending and (self.size > INDEX_FROM_BYTES or now_ms - self._began_ms >= MS_A_RECORD):
             self._write_index()
 
     def _record(self, offset: int, newlines: int, now_ms: int) -> None:

@@ -138,6 +138,27 @@ async def test_a_long_log_comes_whole_with_the_times_of_its_index(twin: Twin, pa
     assert times[-1] > TIME
 
 
+async def test_a_short_log_that_is_followed_has_the_times_of_its_lines(twin: Twin, path: str) -> None:
+    run = twin.run()
+    uid = f"{run}.test"
+    twin.begin(uid)
+    twin.begin_step(uid, 0)
+    start_ms = 1_900_000_000_000
+    clock = iter([start_ms, *(start_ms + second * 1000 for second in (1, 2, 62))])
+    talk = await ask(path, "GET", f"/v1/runs/{run}/lines?follow=true")
+    coming, found = aiter(talk.lines()), []
+    with LogWriter(twin.logs[uid].file, now_ms=lambda: next(clock)) as writer:
+        for text in (b"one\n", b"two\n", b"three\n"):
+            writer.write(text)
+            twin.log_watch.notify(uid)
+            found.append(await anext(coming))
+    twin.end_step(uid, 0)
+    twin.finish(uid)
+    twin.finish_run(run)
+    talk.close()
+    assert [line["time"] for line in found] == ["2030-03-17T17:46:41.000Z", "2030-03-17T17:46:42.000Z", "2030-03-17T17:47:42.000Z"]
+
+
 async def test_a_very_long_line_is_shown_when_it_ends(twin: Twin, path: str) -> None:
     run = twin.run()
     uid = f"{run}.test"

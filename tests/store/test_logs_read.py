@@ -150,7 +150,7 @@ def test_a_writer_goes_on_after_a_log_and_an_index_that_were_cut(long_log: Path)
 
 
 def test_the_time_of_a_line_is_that_of_its_second(tmp_path: Path) -> None:
-    now = iter(range(5_000, 10_000_000, 400))
+    now = iter(range(4_600, 10_000_000, 400))  # the writer's beginning, and then a time for each write
     log = tmp_path / "job.log"
     with LogWriter(log, now_ms=lambda: next(now)) as writer, LogReader(log) as reader:
         assert reader.time_at(0) is None

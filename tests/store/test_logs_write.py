@@ -118,6 +118,31 @@ def test_output_after_a_pause_gets_a_record_of_its_own_second(tmp_path: Path) ->
     assert records(log)[:3] == [(0, 0, 1_000_000), (4, 2, 1_001_000), (7, 3, 1_002_500)]
 
 
+def test_a_short_log_has_times_as_soon_as_it_is_a_second_old(tmp_path: Path) -> None:
+    clock, log = Clock(), tmp_path / "job.log"
+    with LogWriter(log, now_ms=clock) as writer, LogReader(log) as reader:
+        for pause_ms, data, expected in (
+            (900, b"a\n", None),
+            (99, b"b\n", None),
+            (401, b"c\n", 900),
+            (700, b"d\n", 2100),
+            (5000, b"e", 7100),
+        ):
+            clock.ms += pause_ms
+            at = writer.write(data)
+            time_ms = reader.time_at(at)
+            assert time_ms == (expected and 1_000_000 + expected)
+
+
+def test_a_quick_job_costs_one_file(tmp_path: Path) -> None:
+    clock, log = Clock(), tmp_path / "job.log"
+    with LogWriter(log, now_ms=clock) as writer:
+        for _ in range(100):
+            clock.ms += 9
+            writer.write(b"line\n" * 20)
+    assert list(tmp_path.iterdir()) == [log]
+
+
 def test_a_line_that_never_ends_needs_one_record(tmp_path: Path) -> None:
     log = tmp_path / "job.log"
     with LogWriter(log) as writer:

@@ -91,6 +91,7 @@ class LinePrinter:
         self._reader = reader
         self._at = 0
         self._scanned = 0  # no line end between _at and here
+        self._times = _Times(reader)
 
     def lines(self, log: JobLog, end: int) -> Iterator[bytes]:
         """What is new up to byte `end`: whole lines, and the unfinished one when the job has ended."""
@@ -99,7 +100,7 @@ class LinePrinter:
             return
         steps = log.written
         starts = [step.start for step in steps]
-        times = _Times(self._reader, log)
+        self._times.look()
         for number, offset, text in self._reader.lines(self._at, stop):
             found = bisect_right(starts, offset) - 1
             step = steps[found] if found >= 0 else None
@@ -111,7 +112,7 @@ class LinePrinter:
                     "step": step.name if step else None,
                     "index": step.index if step else None,
                     "line": number,
-                    "time": times.at(offset, step.started if step else ""),
+                    "time": self._times.at(offset, step.started if step else "") or log.started,
                     "text": text.removesuffix(b"\r").decode("utf-8", "replace"),
                 }
             )
@@ -131,20 +132,26 @@ class LinePrinter:
 
 
 class _Times:
-    """When lines were written, for offsets that only rise: the log's index where it has one, else when the step or the job began."""
+    """When lines were written, for offsets that only rise: the log's index where it has one, else when the step began.
 
-    def __init__(self, reader: LogReader, log: JobLog) -> None:
+    A time is never later than its line, and less than a second earlier: a log without an index has only text of the job's first second.
+    """
+
+    def __init__(self, reader: LogReader) -> None:
         self._reader = reader
-        self._started = log.started
-        self._count = reader.trusted_records()
-        self._next = 0
+        self._count = self._next = 0
         self._now = ""
 
+    def look(self) -> None:
+        """The log may have grown, and its index."""
+        self._count = self._reader.trusted_records()
+
     def at(self, offset: int, step_started: str) -> str:
+        """RFC 3339, UTC; empty: nothing is known."""
         while self._next < self._count and (record := self._reader.record(self._next))[0] <= offset:
             self._now = datetime.fromtimestamp(record[2] / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
             self._next += 1
-        return max(self._now, step_started) or self._started
+        return max(self._now, step_started)
 
 
 async def excerpts(engine: EnginePort, run: dict[str, Any]) -> list[dict[str, Any]]:

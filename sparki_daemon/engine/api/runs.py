@@ -199,7 +199,10 @@ ROUTES = (
         method="GET",
         path="/v1/runs/{run}/lines",
         name="runLines",
-        about="The log as lines {job, step, index, line, time, text}, jobs in the plan's order; `time` is good to a second or to the step.",
+        about=(
+            "The log as lines {job, step, index, line, time, text}, jobs in the plan's order. `time`: the line began then, or less than a"
+            " second later."
+        ),
         handler=log_lines,
         parameters=(RUN, DIRECTORY, ONE_JOB, following("Stay until the run has ended.")),
         answers={200: Answer("Lines.", media=NDJSON), 404: NOT_FOUND},
