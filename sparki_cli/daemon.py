@@ -72,7 +72,14 @@ def status(output: Output) -> int:
     if launch.connect(engine.paths) is not None:
         return _show(output, engine.daemon_status())
     nothing: dict[str, Any] = {"supervisor": None, "engine": None, "loco": None, "runners": []}
-    stopped = {"version": None, "socket": None, "state": "stopped", "processes": nothing, "queues": {"builds": 0, "deployments": 0}}
+    stopped = {
+        "version": None,
+        "socket": None,
+        "state": "stopped",
+        "processes": nothing,
+        "queues": {"builds": 0, "deployments": 0},
+        "disk": None,
+    }
     if output.as_json:
         output.document({**stopped, "home": engine.paths.state})
     else:
@@ -153,7 +160,15 @@ def picture_of(output: Output, status: dict[str, Any], now_ms: int) -> str:
     runners = processes.get("runners") or ()
     lines += [f"  {'runner':<10}  pid {runner['pid']}{_memory(runner)}  {runner.get('job') or 'idle'}" for runner in runners]
     lines.append(f"  {'waiting':<10}  builds {queues.get('builds', 0)}, deployments {queues.get('deployments', 0)}")
+    disk = status.get("disk") or {}  # a daemon of an older version has none
+    if disk.get("full"):
+        free = ", ".join(f"{name} {_size(disk.get(f'{name}_free_bytes'))}" for name in ("home", "memory"))
+        lines.append(f"{output.glyph('failure')} {'disk':<10}  full: jobs that write wait until there is room ({free} free)")
     return "\n".join(lines) + "\n"
+
+
+def _size(count: object) -> str:
+    return f"{count / 1_048_576:.1f} MiB" if isinstance(count, (int, float)) else "?"
 
 
 def _memory(process: dict[str, Any]) -> str:

@@ -21,7 +21,7 @@ from sparki_daemon.model.problem import ExitCode, Problem, SparkiError
 from sparki_daemon.queue.protocol import BUILDS, DEPLOYMENTS, Queue
 from sparki_daemon.store import jobs, journal, runs, steps
 from sparki_daemon.store.protocol import Store, Tx
-from sparki_daemon.system import clock, files, process
+from sparki_daemon.system import clock, disk, files, process
 
 SWEEPS, SWEEP_PAUSE_S = 20, 0.25  # tries to remove a folder, and the seconds between them
 log = logging.getLogger("sparki.engine")
@@ -174,6 +174,7 @@ class Engine:
                 ],
             },
             "queues": await self._store.read(depths),
+            "disk": _room(self._home, self._specs.fast),
         }
 
     async def stop_daemon(self, *, force: bool) -> None:
@@ -206,6 +207,12 @@ class Engine:
         deadline = asyncio.get_running_loop().time() + limit_s
         while await busy() and asyncio.get_running_loop().time() < deadline:
             await asyncio.sleep(0.02)
+
+
+def _room(home: str, memory: str) -> dict[str, Any]:
+    """What jobs can still write to the state folder and to the folder in memory; a job that finds no room waits for some."""
+    free = {"home_free_bytes": disk.free_bytes(home), "memory_free_bytes": disk.free_bytes(memory)}
+    return {**free, "full": any(map(disk.is_full, free.values()))}
 
 
 def _process(pid: int, since: str | None) -> dict[str, Any]:

@@ -25,6 +25,11 @@ class Specs:
         self._cache = cache or os.path.join(home, "cache")
         self._written: set[str] = set()
 
+    @property
+    def fast(self) -> str:
+        """The folder in memory, or what stands for it."""
+        return self._fast
+
     def run_folder(self, run: str, attempt: int) -> str:
         """Where the jobs of one attempt at a run work; gone once it has ended."""
         return os.path.join(self._home, "work", run if attempt == 1 else f"{run}.{attempt}")

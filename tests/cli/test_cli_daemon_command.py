@@ -43,6 +43,16 @@ def test_the_status_is_told_for_people_and_scripts(sparki: Program, stand_in: St
     golden("daemon_status.txt", picture_of(Output(), status(job="j-1", builds=3), milliseconds("2026-11-23T12:01:05.000Z")))
 
 
+def test_a_full_disk_is_told_with_what_is_left_of_each(golden: Golden) -> None:
+    full = {**status(job="j-1"), "disk": {"home_free_bytes": 4096, "memory_free_bytes": 52_428_800, "full": True}}
+    told = picture_of(Output(), full, milliseconds("2026-11-23T12:01:05.000Z"))
+    golden("daemon_status_full.txt", told)
+    roomy = {**full, "disk": {"home_free_bytes": 10**12, "memory_free_bytes": None, "full": False}}
+    assert "disk" not in picture_of(Output(), roomy, 0)
+    unknown = {**full, "disk": {"home_free_bytes": 0, "memory_free_bytes": None, "full": True}}
+    assert "(home 0.0 MiB, memory ? free)" in picture_of(Output(), unknown, 0)
+
+
 def test_the_status_of_no_daemon_starts_none(sparki: Program, home: Path) -> None:
     done = sparki("daemon", "status")
     assert (done.returncode, done.stdout) == (3, f"○ not running  {home}\n")

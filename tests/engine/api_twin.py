@@ -220,7 +220,8 @@ class Twin:
         process = {"pid": 1, "since": TIME, "pss": 1}
         processes = {"supervisor": process, "engine": process, "loco": None, "runners": [{"pid": 2, "job": None}]}
         queues = {"builds": 0, "deployments": 0}
-        return {"version": "0", "socket": "s", "state": "running", "home": "h", "processes": processes, "queues": queues}
+        disk = {"home_free_bytes": 1, "memory_free_bytes": None, "full": True}
+        return {"version": "0", "socket": "s", "state": "running", "home": "h", "processes": processes, "queues": queues, "disk": disk}
 
     async def stop_daemon(self, *, force: bool) -> None:
         if not force and any(run["status"] not in ENDED for run in self.runs.values()):

@@ -70,6 +70,7 @@ async def test_cancel_and_retry_answer_202_or_why_not(twin: Twin, path: str) -> 
 async def test_the_daemon_tells_its_state_and_takes_orders(twin: Twin, path: str) -> None:
     twin.run()
     assert (await asked(path, "GET", "/v1/daemon"))[1]["queues"] == {"builds": 0, "deployments": 0}
+    assert (await asked(path, "GET", "/v1/daemon"))[1]["disk"]["full"] is True
     refused = await asked(path, "POST", "/v1/daemon/stop", {"force": False})
     assert (refused[0], refused[1]["code"], refused[1]["exit_code"]) == (409, "runs_active", 1)
     assert (await asked(path, "POST", "/v1/daemon/stop", {"force": True}))[0] == 202

@@ -29,7 +29,7 @@ ROUTES = (
         method="GET",
         path="/v1/daemon",
         name="daemonStatus",
-        about="Version, processes and queues.",
+        about="Version, processes, queues and room on disk; while the disk is `full`, jobs that write wait.",
         handler=status,
         answers={200: Answer("The daemon.", ref("Daemon"))},
     ),

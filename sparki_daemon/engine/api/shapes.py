@@ -180,6 +180,7 @@ COMPONENTS: Schema = {
                 }
             ),
             "queues": record({"builds": INTEGER, "deployments": INTEGER}),
+            "disk": record({"home_free_bytes": INTEGER_OR_NULL, "memory_free_bytes": INTEGER_OR_NULL, "full": FLAG}),
         }
     ),
     "Accepted": record({"accepted": FLAG}),
