@@ -47,12 +47,13 @@ class Planned:
     inputs: dict[str, Any] = field(default_factory=dict)
     differences: tuple[Problem, ...] = ()
     subject: str = ""  # what a run is called where no run-name says otherwise
+    detached: bool = False  # the source is of no branch, and the context's ref only stands in for one
 
     @property
     def branch(self) -> str | None:
         """The branch that a checkout is on; None: detached, as for a pull request or a tag."""
         ref = str(self.github["ref"])
-        return ref.removeprefix(_HEADS) if ref.startswith(_HEADS) else None
+        return ref.removeprefix(_HEADS) if ref.startswith(_HEADS) and not self.detached else None
 
     def title(self, *, variables: Mapping[str, str], run_id: str = "", run_number: int = 0) -> str:
         """What a run is called: `run-name`, else what brought it. Raises SparkiError (`expression_failed`) with the place of the name."""
@@ -211,7 +212,15 @@ class _Maker:
         made = replace(made, env=(*by_hand(self.asked.env), *made.env))
         made = select_jobs(made, self.asked.jobs) if self.asked.jobs else made
         made = select_legs(made, self.asked.matrix) if self.asked.matrix else made
-        return Planned(made, github, about, inputs, tuple(differences(made, document, self.machine)), self._subject(document, event, about))
+        return Planned(
+            made,
+            github,
+            about,
+            inputs,
+            tuple(differences(made, document, self.machine)),
+            self._subject(document, event, about),
+            detached=self.known.detached and github["ref"] == self.known.ref,
+        )
 
     def _subject(self, document: Document, event: str, about: Mapping[str, Any]) -> str:
         """What GitHub calls a run: the commit's message, the pull request's title, the release's name, else the workflow's name."""

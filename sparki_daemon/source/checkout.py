@@ -65,19 +65,31 @@ def read_inputs(inputs: Mapping[str, str]) -> Wanted:
 
 
 def checkout(
-    inputs: Mapping[str, str], snapshot: Snapshot, *, github: Mapping[str, object], workspace: str, objects_dir: str = ""
+    inputs: Mapping[str, str],
+    snapshot: Snapshot,
+    *,
+    github: Mapping[str, object],
+    workspace: str,
+    objects_dir: str = "",
+    detached: bool = False,
 ) -> CheckedOut:
     """Fill `workspace`, or the folder below it that the inputs name, as actions/checkout would.
 
     `inputs`: those of the step. `github`: the context; its ref and repository count. `objects_dir`: unused but for a submodule's
-    synthetic commit.
+    synthetic commit. `detached`: the snapshot is of no branch, whatever ref the context has.
     Raises SparkiError: `unmapped_repository`, `no_such_revision`, `path_outside_workspace`, and as `fill` does.
     """
     wanted = read_inputs(inputs)
     _refuse_others(wanted, str(github.get("repository", "")))
     folder = refuse_outside(workspace, wanted.path)
     repository = find(snapshot.root)
-    source, ref, branch = _choose(wanted.ref, snapshot, str(github.get("ref", "")), repository, objects_dir)
+    own, own_branch = str(github.get("ref", "")), None
+    if own.startswith(_HEADS) and not detached:
+        own_branch = own
+    if wanted.ref in {"", own, (own_branch or "").removeprefix(_HEADS)}:
+        source, ref, branch = snapshot, own or snapshot.commit, own_branch
+    else:
+        source, ref, branch = _choose(wanted.ref, snapshot, repository, objects_dir)
     name = remote_name(repository.config, repository.branch)
     fill(
         source,
@@ -106,11 +118,8 @@ def _undone(wanted: Wanted) -> list[Problem]:
     return [Problem(code="lfs_pointers", message=message)]
 
 
-def _choose(ref: str, snapshot: Snapshot, github_ref: str, repository: Repository, objects_dir: str) -> tuple[Snapshot, str, str | None]:
+def _choose(ref: str, snapshot: Snapshot, repository: Repository, objects_dir: str) -> tuple[Snapshot, str, str | None]:
     """(what to check out, its name, the branch that HEAD is on): a branch before a tag before any other revision."""
-    own = {"", github_ref, github_ref.removeprefix(_HEADS)}
-    if ref in own:
-        return snapshot, github_ref or snapshot.commit, github_ref if github_ref.startswith(_HEADS) else None
     if ref == snapshot.commit:
         return snapshot, ref, None
     short = ref.removeprefix(_HEADS)

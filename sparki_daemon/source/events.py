@@ -41,7 +41,7 @@ def payload(
 
 def pull_request_event(known: Facts, base_sha: str) -> dict[str, Any]:
     """A pull request of this branch to the default branch, just opened. Its number is 1: nobody has given it one."""
-    head = known.branch_name or known.ref.removeprefix("refs/tags/")
+    head = known.ref.removeprefix("refs/heads/").removeprefix("refs/tags/")
     about = common(known)
     repository = about["repository"]
     user = {"login": known.actor, "type": "User"}

@@ -41,7 +41,7 @@ class Facts:
 
     remote: Remote
     remote_name: str  # "origin" where there is none
-    ref: str  # full name
+    ref: str  # full name; of the default branch where the source is `detached`
     default_branch: str
     actor: str
     sha: str
@@ -49,6 +49,7 @@ class Facts:
     head: str | None
     dirty: bool
     commit: Commit  # head's
+    detached: bool = False  # no branch and no tag is at the source
 
     @property
     def repository(self) -> str:
@@ -57,31 +58,37 @@ class Facts:
 
     @property
     def branch_name(self) -> str | None:
-        """The branch without `refs/heads/`; None for a tag."""
-        return self.ref.removeprefix(_HEADS) if self.ref.startswith(_HEADS) else None
+        """The branch without `refs/heads/` that the source is of; None for a tag, and where it is of none."""
+        return self.ref.removeprefix(_HEADS) if self.ref.startswith(_HEADS) and not self.detached else None
 
 
 def facts(repository: Repository, snapshot: Snapshot) -> Facts:
-    """The facts of `snapshot`, taken of `repository`. Raises SparkiError `missing_object` and the like."""
+    """The facts of `snapshot`, taken of `repository`. Raises SparkiError `missing_object` and the like.
+
+    GitHub always has a ref: one that nothing here gives is the default branch's, as it is there for a schedule.
+    """
     config = repository.config
     name = remote_name(config, repository.branch)
     body = read_commit(repository.common_dir, repository.objects, snapshot.head) if snapshot.head else b""
+    default_branch = _default_branch(repository, name or "origin")
+    ref = snapshot.ref or _ref_at(repository, snapshot.head)
     return Facts(
         remote=read_remote(remote_url(config, name), folder_name=os.path.basename(repository.root)),
         remote_name=name or "origin",
-        ref=snapshot.ref or _ref_at(repository, snapshot.head),
-        default_branch=_default_branch(repository, name or "origin"),
+        ref=ref or _HEADS + default_branch,
+        default_branch=default_branch,
         actor=config.get("user.name") or os.environ.get("USER") or "local",
         sha=snapshot.commit,
         tree=snapshot.tree,
         head=snapshot.head,
         dirty=snapshot.dirty,
         commit=parse_commit(body),
+        detached=ref is None,
     )
 
 
-def _ref_at(repository: Repository, head: str | None) -> str:
-    """What a detached HEAD most likely stands for: a tag, a branch, a remote's branch at that commit. GitHub always has a ref."""
+def _ref_at(repository: Repository, head: str | None) -> str | None:
+    """What a detached HEAD most likely stands for: a tag, a branch, a remote's branch at that commit. None: none is there."""
     if head:
         args = ["for-each-ref", "--points-at", head, "--format=%(refname)", "refs/tags", "refs/heads", "refs/remotes"]
         found = os.fsdecode(git.run(args, cwd=repository.root).checked()).splitlines()
@@ -93,7 +100,7 @@ def _ref_at(repository: Repository, head: str | None) -> str:
             branch = ref.removeprefix("refs/remotes/").partition("/")[2]
             if branch and branch != "HEAD":
                 return _HEADS + branch
-    return _HEADS + "HEAD"
+    return None
 
 
 def _default_branch(repository: Repository, remote: str) -> str:

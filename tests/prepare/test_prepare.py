@@ -81,6 +81,19 @@ def test_what_a_push_would_start_runs_on_a_push(made: Make) -> None:
     assert one.title(variables={}) == "Say hello"
 
 
+def test_a_source_of_no_branch_has_the_default_branchs_ref_and_is_checked_out_detached(made: Make, folder: Path) -> None:
+    made({"ci": "on: push\n"})
+    commit(folder, {"a": "1"})
+    commit(folder, {"a": "2"})
+
+    prepared = made(ref="HEAD~1")
+    (one,) = prepared.planned
+
+    assert (one.github["ref"], one.branch, prepared.source["branch"]) == ("refs/heads/main", None, None)
+    (other,) = made(ref="HEAD~1", event="push", event_payload={"ref": "refs/heads/x"}).planned
+    assert (other.github["ref"], other.branch) == ("refs/heads/x", "x")
+
+
 def test_without_any_a_pull_request_is_made_up(made: Make) -> None:
     (one,) = made({"pr": "on: pull_request\n"}).planned
 

@@ -15,9 +15,10 @@ GITHUB = {"repository": "ada/engine", "ref": "refs/heads/main"}
 def run(repo, tmp_path):
     """Checks out into the workspace with inputs, and answers with what git says there."""
 
-    def checked_out(inputs, github=GITHUB):
+    def checked_out(inputs, github=GITHUB, **more):
+        places = {"workspace": str(tmp_path / "workspace"), "objects_dir": str(tmp_path / "more")}
         with repo.untouched():
-            return checkout(inputs, repo.take(), github=github, workspace=str(tmp_path / "workspace"), objects_dir=str(tmp_path / "more"))
+            return checkout(inputs, repo.take(), github=github, **places, **more)
 
     return checked_out
 
@@ -99,6 +100,26 @@ def test_a_tag_s_run_is_detached(repo, run):
     repo.git("tag", "v1")
 
     assert head(run({}, {**GITHUB, "ref": "refs/tags/v1"}).folder).split("|")[1].startswith("HEAD, ")
+
+
+@pytest.mark.parametrize("ref", ["", "refs/heads/main"])
+def test_a_source_of_no_branch_is_detached_whatever_ref_stands_in(repo, run, ref):
+    repo.git("checkout", "-q", "--detach")
+    repo.commit("nameless")
+
+    done = run({"ref": ref}, detached=True)
+
+    assert head(done.folder) == "nameless|HEAD"
+    assert (done.ref, done.commit) == ("refs/heads/main", repo.git("rev-parse", "HEAD"))
+
+
+def test_a_branch_by_its_short_name_is_that_branch_where_the_source_is_of_none(repo, run):
+    repo.git("checkout", "-q", "--detach")
+    repo.commit("nameless")
+
+    done = run({"ref": "main"}, detached=True)
+
+    assert head(done.folder) == "one|HEAD -> main, origin/main"
 
 
 def test_an_unknown_ref_is_refused(run):

@@ -72,9 +72,29 @@ def test_a_detached_head_stands_for_the_tag_or_branch_that_is_there(repo):
     assert known(repo).ref == "refs/tags/v1"
     assert known(repo).branch_name is None
     repo.commit("nameless")
-    assert known(repo).ref == "refs/heads/HEAD"
     repo.git("update-ref", "refs/remotes/origin/topic/a", "HEAD")
-    assert known(repo).ref == "refs/heads/topic/a"
+    assert (known(repo).ref, known(repo).detached) == ("refs/heads/topic/a", False)
+
+
+def test_a_detached_head_at_which_nothing_is_has_the_default_branch_for_its_ref(repo):
+    repo.git("checkout", "-q", "--detach")
+    repo.commit("nameless")
+
+    about = known(repo)
+
+    assert (about.ref, about.detached, about.branch_name) == ("refs/heads/main", True, None)
+    assert context(repo)["ref_name"] == "main"
+    assert github_context.push_event(about)["ref"] == "refs/heads/main"
+
+
+def test_a_commit_between_branches_has_the_default_branch_for_its_ref(repo):
+    repo.git("checkout", "-q", "-b", "side")
+    repo.commit("two")
+    repo.commit("three")
+
+    about = facts(repo.found(), at_revision(repo.found(), "HEAD~1", str(repo.objects)))
+
+    assert (about.ref, about.detached, about.commit.message) == ("refs/heads/main", True, "two")
 
 
 def test_facts_of_a_revision_are_that_commits(cloned):

@@ -17,6 +17,7 @@ def main(call: Call) -> int:
             call.inputs,
             from_json(call.run["source"]["snapshot"]),
             github=call.run["github"],
+            detached=call.run["source"]["branch"] is None,
             workspace=call.workspace,
             objects_dir=os.path.join(call.work, "objects"),
         )
