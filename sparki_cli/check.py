@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sparki_cli.connect import own_directory
-from sparki_cli.render import Output
+from sparki_cli.render import Output, printable
 from sparki_daemon.model.problem import Problem, SparkiError
 from sparki_daemon.pipeline.calls import call_problems
 from sparki_daemon.pipeline.document import Document
@@ -112,7 +112,8 @@ def _error(problem: Problem) -> dict[str, Any]:
 def _tell(output: Output, checked: list[Checked], errors: int) -> None:
     output.raw("".join(output.problem(problem) for one in checked for problem in one.errors))
     for problem in (problem for one in checked for problem in one.warnings):
-        output.note(f"{output.styled('warning:', 'yellow')} {problem.message}\n  --> {problem.at}")
+        place = printable(str(problem.at))
+        output.note(f"{output.styled('warning:', 'yellow')} {printable(problem.message)}\n  --> {place}")
     count = f"{len(checked)} file{'' if len(checked) == 1 else 's'}"
     if not checked:
         output.note("this repository has no pipeline files")

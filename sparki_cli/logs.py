@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from sparki_cli.connect import connect, own_directory
-from sparki_cli.render import Output
+from sparki_cli.render import Output, printable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def _ranges(output: Output, engine: Engine, jobs: list[dict[str, Any]], wanted: 
 def _whole(output: Output, engine: Engine, job: dict[str, Any], *, titled: bool, follow: bool) -> None:
     """A job's log byte by byte."""
     if titled:
-        output.line(output.styled(f"== {job['name']} ({job['status']}) ==", "bold"))
+        output.line(output.styled(f"== {printable(job['name'])} ({job['status']}) ==", "bold"))
     last = b"\n"
     for data in engine.log_bytes(job["uid"], follow=follow):
         output.raw_bytes(data)
@@ -91,12 +91,12 @@ def _json_lines(output: Output, batches: Iterator[list[bytes]], wanted: Wanted |
 
 def _text_lines(output: Output, batches: Iterator[list[bytes]], wanted: Wanted | None, names: list[str]) -> None:
     """Print text, each line behind its job's name when there are several `names`."""
-    width = max(map(len, names), default=0)
+    width = max((len(printable(name)) for name in names), default=0)
     for lines in batches:
         text = []
         for item in map(json.loads, lines):
             if wanted is None or wanted.holds(item):
-                prefix = output.styled(f"{item['job']:<{width}} {output.bar} ", "cyan") if len(names) > 1 else ""
+                prefix = output.styled(f"{printable(item['job']):<{width}} {output.bar} ", "cyan") if len(names) > 1 else ""
                 text.append(f"{prefix}{item['text']}\n")
         output.raw("".join(text))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sparki_cli.render import STATUS, Output, duration, visible
+from sparki_cli.render import STATUS, Output, duration, printable, visible
 from sparki_cli.view import RED, JobView, RunView
 
 SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
@@ -47,26 +47,30 @@ class _Block:
 
     def _head(self) -> str:
         view, output = self.view, self.output
-        text = f"{self._glyph(view.status)} {output.styled(view.pipeline, 'bold')} {view.run}"
+        text = f"{self._glyph(view.status)} {output.styled(printable(view.pipeline), 'bold')} {view.run}"
         return f"{text}  {output.styled(duration(view.duration_ms(self.now_ms)), 'dim')}"
 
     def _job(self, job: JobView, *, steps: bool) -> list[str]:
         output = self.output
-        text = f"  {self._glyph(job.status)} {job.name}"
+        text = f"  {self._glyph(job.status)} {printable(job.name)}"
         if job.status not in ("success", "running", "queued"):
-            text += f"  {output.status(job.status)}" + (f" ({job.reason})" if job.reason else "")
+            text += f"  {output.status(job.status)}" + (f" ({printable(job.reason)})" if job.reason else "")
         if job.started_ms:
             text += "  " + output.styled(duration(job.duration_ms(self.now_ms)), "dim")
         if job.status != "running":
             return [text]
         step = job.running_step()
-        running = f"{step.name} {output.styled(duration(max(0, self.now_ms - step.started_ms)), 'dim')}" if step else ""
+        running = self._took(step.name, max(0, self.now_ms - step.started_ms)) if step else ""
         if not steps:
             return [f"{text}  {output.styled('>', 'dim')} {running}" if step else text]
         ended = [each for each in job.steps.values() if each.status not in ("running", "skipped")][-ENDED_STEPS:]
-        lines = [f"      {output.glyph(each.status)} {each.name} {output.styled(duration(each.duration_ms), 'dim')}" for each in ended]
+        lines = [f"      {output.glyph(each.status)} {self._took(each.name, each.duration_ms)}" for each in ended]
         said = f"  {output.styled(job.last_line, 'dim')}" if job.last_line else ""
         return [text, *lines, *([f"      {self._glyph('running')} {running}{said}"] if step else [])]
+
+    def _took(self, name: str, ms: int) -> str:
+        """A step's name and time."""
+        return f"{printable(name)} {self.output.styled(duration(ms), 'dim')}"
 
     def _glyph(self, status: str) -> str:
         """The status' glyph; what runs turns."""

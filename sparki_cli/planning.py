@@ -7,7 +7,7 @@ import tempfile
 from typing import Any
 
 from sparki_cli.check import check
-from sparki_cli.render import Output
+from sparki_cli.render import Output, printable
 from sparki_daemon.model.plan import Plan
 from sparki_daemon.model.problem import SparkiError
 from sparki_daemon.pipeline.differences import in_short
@@ -37,22 +37,22 @@ def show_plans(output: Output, here: str, pipelines: list[str], *, jobs: list[st
             search_path=os.environ.get("PATH", ""),
         )
     for note in prepared.snapshot.notes:
-        output.note(f"note: {note.message}")
+        output.note("note: " + printable(note.message))
     for planned in prepared.planned:
         if output.as_json:
             output.document(plan_json(planned.plan, prepared.source, planned.differences))
         else:
             output.raw(text_of(output, planned.plan, prepared.source))
             for difference in in_short(planned.differences):
-                output.note(difference.message)
+                output.note(printable(difference.message))
     return 0
 
 
 def text_of(output: Output, plan: Plan, source: dict[str, Any]) -> str:
     """A plan's lines: the pipeline, its source, its jobs and steps."""
-    head, *rest = plan_text(plan)
+    head, *rest = map(printable, plan_text(plan))
     dirty = " with uncommitted changes" if source["dirty"] else ""
-    about = f"{source.get('branch') or 'detached'} at {str(source['commit'])[:7]}{dirty}"
+    about = f"{printable(source.get('branch') or 'detached')} at {str(source['commit'])[:7]}{dirty}"
     text = "\n".join([output.styled(head, "bold"), output.styled(about, "dim"), *rest]) + "\n"
     return _in_ascii(text) if output.ascii_only else text
 
@@ -96,6 +96,7 @@ def _entry(file: str, data: bytes, branch: str) -> dict[str, Any]:
 def _row(output: Output, entry: dict[str, Any]) -> tuple[str, ...]:
     if entry["errors"]:
         count = f"{entry['errors']} error{'' if entry['errors'] == 1 else 's'}: sparki validate"
-        return entry["pipeline"], output.styled(count, "red"), "", entry["file"]
+        return printable(entry["pipeline"]), output.styled(count, "red"), "", printable(entry["file"])
     events = ", ".join(entry["events"]) + (" (this branch)" if entry["starts"] else "")
-    return output.styled(entry["pipeline"], "bold"), entry["name"], events, entry["file"]
+    names = output.styled(printable(entry["pipeline"]), "bold"), printable(entry["name"])
+    return *names, printable(events), printable(entry["file"])

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from sparki_daemon.model.problem import Problem, SparkiError
 
+WHITE = "\n\t"  # what sets text out, where it may have several lines
 STYLES = {"red": "31", "green": "32", "yellow": "33", "blue": "34", "cyan": "36", "dim": "2", "bold": "1"}
 STATUS = {  # glyph, its letter where glyphs can't be shown, style
     "success": ("✓", "v", "green"),
@@ -25,6 +26,10 @@ STATUS = {  # glyph, its letter where glyphs can't be shown, style
     "waiting": ("○", "o", "dim"),
     "queued": ("○", "o", "dim"),
 }
+
+
+# Beside the control characters: those that turn the direction of what follows, and the line ends that are no control characters
+TURNING = "\u061c\u200e\u200f\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 
 
 class Output:
@@ -118,11 +123,11 @@ class Output:
 
     def problem(self, problem: Problem) -> str:
         """One problem's lines, in the shape of the public interface."""
-        text = f"{self.styled('error:', 'red')} {problem.message}\n"
+        text = f"{self.styled('error:', 'red')} {printable(problem.message, keep=WHITE)}\n"
         if problem.at:
-            text += f"  --> {problem.at}\n"
+            text += f"  --> {printable(str(problem.at))}\n"
         if problem.hint:
-            text += f"{self.styled('hint:', 'cyan')} {problem.hint}\n"
+            text += f"{self.styled('hint:', 'cyan')} {printable(problem.hint, keep=WHITE)}\n"
         return text
 
     # -- looks -----------------------------------------------------------------------------------------------------------
@@ -154,6 +159,20 @@ class Output:
 
 def _padded(row: tuple[str, ...], widths: list[int]) -> str:
     return "  ".join(cell + " " * (width - visible(cell)) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def printable(text: str, *, keep: str = "") -> str:
+    """`text` of a repository with what would steer the terminal written out: a name may not paint, move the cursor or begin a line.
+
+    `keep`: control characters that stay. Names that are no UTF-8 stay the bytes that they are.
+    """
+    if text.isprintable():
+        return text
+    return "".join(_written_out(c) if c not in keep and (c < " " or "\x7f" <= c <= "\x9f" or c in TURNING) else c for c in text)
+
+
+def _written_out(character: str) -> str:
+    return character.encode("unicode_escape").decode()
 
 
 def visible(text: str) -> int:

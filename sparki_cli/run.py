@@ -9,6 +9,7 @@ import time
 
 from sparki_cli.connect import connect, own_directory
 from sparki_cli.interrupts import Interrupts
+from sparki_cli.render import printable
 from sparki_cli.view import WORST_FIRST, RunView, worst
 
 TYPE_CHECKING = False
@@ -75,7 +76,7 @@ def run(
             output.note("interrupted before the daemon answered: `sparki runs` tells whether a run was started")
             return 130
         for note in answer.get("notes", ()):
-            output.note(f"note: {note['message'] if isinstance(note, dict) else note}")
+            output.note("note: " + printable(note["message"] if isinstance(note, dict) else note))
         views = [RunView(started["run"], started["pipeline"], started.get("file", "")) for started in answer["runs"]]
         return _told(output, engine, views, answer["since"], interrupts, detach=detach)
 
@@ -125,7 +126,7 @@ def _told(output: Output, engine: Engine, views: list[RunView], since: int, inte
             if output.as_json:
                 output.document({"run": view.run, "pipeline": view.pipeline})
             else:
-                output.line(f"{view.run}  {view.pipeline}")
+                output.line(f"{view.run}  {printable(view.pipeline)}")
         return 0
     from sparki_cli.follow import Watch
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from sparki_cli.connect import connect, own_directory
-from sparki_cli.render import Output, duration
+from sparki_cli.render import WHITE, Output, duration, printable
 from sparki_cli.view import ENDED, milliseconds
 
 TYPE_CHECKING = False
@@ -52,18 +52,18 @@ def cancel(output: Output, *, run: str, force: bool, directory: str | None) -> i
 def picture_of(output: Output, shown: dict[str, Any], now_ms: int) -> str:
     """The lines of `sparki show`."""
     source = shown.get("source") or {}
-    what = " ".join(part for part in (source.get("branch"), _commit(source)) if part)
+    what = " ".join(part for part in (printable(source.get("branch") or ""), _commit(source)) if part)
     attempt = f", attempt {shown['attempt']}" if shown.get("attempt", 1) > 1 else ""
     status = f"{output.status(shown['status'])}{_reason(shown)}"
     lines = [
-        f"{output.glyph(shown['status'])} {output.styled(shown['pipeline'], 'bold')}  {status}  {_took(output, shown, now_ms)}",
+        f"{output.glyph(shown['status'])} {output.styled(printable(shown['pipeline']), 'bold')}  {status}  {_took(output, shown, now_ms)}",
         f"  {shown['id']}{attempt}  {what}  {output.styled(_age(shown['created'], now_ms), 'dim')}",
     ]
     for job in shown["jobs"]:
         tolerated = ", tolerated" if job.get("tolerated") and job["status"] == "failure" else ""
         cached = ", cached" if job.get("cached") else ""
         status = f"{output.status(job['status'])}{tolerated}{cached}{_reason(job)}"
-        lines.append(f"  {output.glyph(job['status'])} {job['name']}  {status}  {_took(output, job, now_ms)}".rstrip())
+        lines.append(f"  {output.glyph(job['status'])} {printable(job['name'])}  {status}  {_took(output, job, now_ms)}".rstrip())
         for step in job["steps"]:
             lines += [_step(output, step), *(f"        {_remark(output, remark)}" for remark in step.get("annotations", ()))]
     for job in shown["jobs"]:
@@ -74,15 +74,19 @@ def picture_of(output: Output, shown: dict[str, Any], now_ms: int) -> str:
 def _summary(output: Output, job: dict[str, Any]) -> list[str]:
     """The Markdown that a job's steps wrote, under a line that names the job."""
     text = (job.get("summary") or "").strip()
-    return ["", output.styled(f"summary of {job['name']}", "bold"), *text.splitlines()] if text else []
+    return ["", output.styled(f"summary of {printable(job['name'])}", "bold"), *_lines(text)] if text else []
+
+
+def _lines(text: str) -> list[str]:
+    return [printable(line, keep=WHITE) for line in text.splitlines()]
 
 
 def _remark(output: Output, remark: dict[str, Any]) -> str:
     """An annotation on one line: level, place, title, text."""
     place = ":".join(str(part) for part in (remark.get("file"), remark.get("line"), remark.get("column")) if part)
     colour = {"error": "red", "warning": "yellow"}.get(remark["level"], "dim")
-    said = [output.styled(remark["level"], colour), place, remark.get("title"), " ".join(remark["message"].split())]
-    return " ".join(part for part in said if part)
+    said = [place, remark.get("title"), " ".join(remark["message"].split())]
+    return " ".join([output.styled(remark["level"], colour), *(printable(part) for part in said if part)])
 
 
 def _step(output: Output, step: dict[str, Any]) -> str:
@@ -92,7 +96,7 @@ def _step(output: Output, step: dict[str, Any]) -> str:
         parts.append(f"exit code {step['exit_code']}")
     if step.get("duration_ms") is not None and status != "skipped":
         parts.append(duration(step["duration_ms"]))
-    return f"      {output.glyph(status)} {step['name']} {output.styled(', '.join(parts), 'dim')}"
+    return f"      {output.glyph(status)} {printable(step['name'])} {output.styled(', '.join(parts), 'dim')}"
 
 
 def _header(*, everywhere: bool) -> tuple[str, ...]:
@@ -102,10 +106,10 @@ def _header(*, everywhere: bool) -> tuple[str, ...]:
 
 def _row(output: Output, run: dict[str, Any], now_ms: int, *, everywhere: bool) -> tuple[str, ...]:
     source = run.get("source") or {}
-    what = " ".join(part for part in (source.get("branch"), _commit(source)) if part)
+    what = " ".join(part for part in (printable(source.get("branch") or ""), _commit(source)) if part)
     status = f"{output.glyph(run['status'])} {output.status(run['status'])}"
-    row = (run["id"], status, run["pipeline"], what, _took(output, run, now_ms), _age(run["created"], now_ms))
-    return (*row, run.get("directory") or "") if everywhere else row
+    row = (run["id"], status, printable(run["pipeline"]), what, _took(output, run, now_ms), _age(run["created"], now_ms))
+    return (*row, printable(run.get("directory") or "")) if everywhere else row
 
 
 def _commit(source: dict[str, Any]) -> str:
@@ -116,7 +120,7 @@ def _commit(source: dict[str, Any]) -> str:
 
 def _reason(part: dict[str, Any]) -> str:
     reason = part.get("reason")
-    return f" ({reason})" if reason and reason != part["status"] else ""
+    return f" ({printable(reason)})" if reason and reason != part["status"] else ""
 
 
 def _took(output: Output, part: dict[str, Any], now_ms: int) -> str:

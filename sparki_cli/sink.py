@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import time
 
-from sparki_cli.render import Output, duration
+from sparki_cli.render import Output, duration, printable
 from sparki_cli.view import JobView, RunView
 
 TYPE_CHECKING = False
@@ -110,8 +110,9 @@ class PlainSink(Sink):
             return
         now_ms = int(time.time() * 1000)
         for view in self._views:
-            running = [f"{job.name} {duration(job.duration_ms(now_ms))}" for job in view.jobs.values() if job.status == "running"]
-            self._print(f"{view.pipeline}: still running: {', '.join(running) or 'nothing yet'}\n")
+            jobs = [job for job in view.jobs.values() if job.status == "running"]
+            running = ", ".join(f"{printable(job.name)} {duration(job.duration_ms(now_ms))}" for job in jobs)
+            self._print(f"{printable(view.pipeline)}: still running: {running or 'nothing yet'}\n")
 
     def _print(self, text: str) -> None:
         self._spoke_s = time.monotonic()
@@ -125,7 +126,7 @@ class PlainSink(Sink):
             self._print(self._prefix(view, job, uid) + rest + "\n")
 
     def _label(self, view: RunView, key: str) -> str:
-        return f"{view.pipeline}/{key}" if len(self._views) > 1 else key
+        return printable(f"{view.pipeline}/{key}" if len(self._views) > 1 else key)
 
     def _prefix(self, view: RunView, key: str, uid: str) -> str:
         if self._single:
@@ -141,12 +142,13 @@ class PlainSink(Sink):
 
     def _step(self, data: dict[str, Any]) -> str:
         code = data.get("exit_code")
-        why = data.get("reason") or (f"exit code {code}" if code else "")
-        return f"{self.output.glyph(data['conclusion'])} {data['name']} {self._tail(data['conclusion'], why, data.get('duration_ms') or 0)}"
+        why = printable(data.get("reason") or "") or (f"exit code {code}" if code else "")
+        tail = self._tail(data["conclusion"], why, data.get("duration_ms") or 0)
+        return f"{self.output.glyph(data['conclusion'])} {printable(data['name'])} {tail}"
 
     def _job(self, view: RunView, job: JobView) -> str:
         name = f"{view.pipeline} / {job.name}" if len(self._views) > 1 else job.name
-        return f"{self.output.glyph(job.status)} {name}: {job_status(self.output, job)}"
+        return f"{self.output.glyph(job.status)} {printable(name)}: {job_status(self.output, job)}"
 
     def _tail(self, status: str, why: str, ms: int) -> str:
         parts = [status] if status != "success" else []
@@ -161,7 +163,7 @@ def job_status(output: Output, job: JobView) -> str:
     if job.tolerated and job.status == "failure":
         text += ", tolerated"
     if job.reason:
-        text += f" ({job.reason})"
+        text += f" ({printable(job.reason)})"
     if job.started_ms:
         text += "  " + output.styled(duration(job.duration_ms(job.finished_ms)), "dim")
     return text

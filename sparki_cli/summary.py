@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sparki_cli.render import Output, duration
+from sparki_cli.render import Output, duration, printable
 from sparki_cli.sink import job_status
 from sparki_cli.view import RED, JobView, RunView
 
@@ -21,20 +21,19 @@ def summary(output: Output, view: RunView, excerpts: list[dict[str, Any]]) -> st
     red.sort(key=lambda job: job.status != "cancelled")  # what fail-fast cancelled explains nothing: what failed stands last
     lines = [] if output.quiet else ["", *_green(output, green)]
     for job in red:
-        lines.append(f"  {output.glyph(job.status)} {job.name}  {job_status(output, job)}")
+        lines.append(f"  {output.glyph(job.status)} {printable(job.name)}  {job_status(output, job)}")
         lines += _why(output, [excerpt for excerpt in excerpts if excerpt["job"] == job.key])
-    reason = f" ({view.reason})" if view.reason and view.reason != view.status else ""
+    reason = f" ({printable(view.reason)})" if view.reason and view.reason != view.status else ""
     took = f"  {duration(view.duration_ms(view.finished_ms))}" if view.finished_ms else ""
-    lines.append(
-        f"{output.glyph(view.status)} {output.styled(view.pipeline, 'bold')}  {output.status(view.status)}{reason}{took}  {view.run}"
-    )
+    name = output.styled(printable(view.pipeline), "bold")
+    lines.append(f"{output.glyph(view.status)} {name}  {output.status(view.status)}{reason}{took}  {view.run}")
     lines += _look_further(output, view, red)
     return "\n".join(lines) + "\n"
 
 
 def _green(output: Output, jobs: list[JobView]) -> list[str]:
     if len(jobs) <= GREEN_LIMIT:
-        return [f"  {output.glyph(job.status)} {job.name}  {job_status(output, job)}" for job in jobs]
+        return [f"  {output.glyph(job.status)} {printable(job.name)}  {job_status(output, job)}" for job in jobs]
     counts: dict[str, int] = {}
     for job in jobs:
         counts[job.status] = counts.get(job.status, 0) + 1
@@ -47,7 +46,7 @@ def _why(output: Output, excerpts: list[dict[str, Any]]) -> list[str]:
         code = excerpt.get("exit_code")
         why = excerpt.get("reason") or (f"exit code {code}" if code is not None else "failed")
         if excerpt.get("name"):
-            lines.append(f"      {excerpt['name']}: {why}")
+            lines.append(f"      {printable(excerpt['name'])}: {printable(why)}")
         lines += [f"      {output.styled(output.bar, 'red')} {line}" for line in excerpt["lines"][-EXCERPT_LINES:]]
     return lines
 
@@ -56,7 +55,8 @@ def _look_further(output: Output, view: RunView, red: list[JobView]) -> list[str
     if not red:
         return []
     first = next((job for job in red if job.status != "cancelled"), red[0])
-    commands = [f"sparki logs {view.run} {quoted(first.key)}", f"sparki retry {view.run} --failed"]
+    word = first.key if printable(first.key) == first.key else first.uid  # what is written out is no name that a command takes
+    commands = [f"sparki logs {view.run} {quoted(word)}", f"sparki retry {view.run} --failed"]
     return [output.styled("  " + command, "dim") for command in commands]
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparki_cli.picture import fitted, plain_words
-from sparki_cli.render import STATUS, Output, duration, visible, write_all
+from sparki_cli.render import STATUS, WHITE, Output, duration, printable, visible, write_all
 from sparki_cli.summary import quoted
 
 COLOURED = Output(color=True)
@@ -56,6 +56,28 @@ def test_a_fitted_line_ends_its_style() -> None:
 )  # fmt: skip
 def test_the_last_words_of_a_text_can_not_move_the_cursor(text: str, words: str) -> None:
     assert plain_words(text) == words
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain words ✓ 日本", "plain words ✓ 日本"), ("a\nb\tc\r", r"a\nb\tc\r"), ("\x1b[2J\x07\x00\x7f", r"\x1b[2J\x07\x00\x7f"),
+        ("\x9b2J", r"\x9b2J"), ("a\u202eb\u2028c", r"a\u202eb\u2028c"), ("\u00a0 👨\u200d👩", "\u00a0 👨\u200d👩"),
+        ("caf\udce9", "caf\udce9"),
+    ],
+)  # fmt: skip
+def test_what_would_steer_the_terminal_is_written_out(text: str, shown: str) -> None:
+    assert printable(text) == shown
+
+
+def test_text_of_several_lines_keeps_them() -> None:
+    assert printable("a\n\tb\x1b", keep=WHITE) == "a\n\tb\\x1b"
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])))
+def test_nothing_that_was_written_out_steers(text: str) -> None:
+    assert not any(ord(c) < 32 or 127 <= ord(c) < 160 for c in printable(text))
+    assert len(printable(text).splitlines()) <= 1
 
 
 def test_every_status_has_a_glyph_a_letter_and_never_colour_alone() -> None:
