@@ -16,15 +16,18 @@ from sparki_daemon.source.sparse import cone_patterns
 from sparki_daemon.source.workspace import Submodules, fill, refuse_outside
 
 _HEADS = "refs/heads/"
+_TAGS = "refs/tags/"
 _TRUE = "TRUE"
+_FLAGS = {"clean": _TRUE, "lfs": "FALSE", "fetch-tags": "FALSE", "sparse-checkout-cone-mode": _TRUE}
+_SUBMODULES = {_TRUE: Submodules.TOP, "RECURSIVE": Submodules.ALL}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
     """The inputs of actions/checkout that count here, read.
 
-    Not among them: fetch-depth, fetch-tags and filter (the history is always whole, with all tags), and token, ssh-key,
-    persist-credentials, set-safe-directory, github-server-url (nothing is fetched).
+    Not among them: filter, token, ssh-key, persist-credentials, set-safe-directory, github-server-url (nothing is fetched).
+    `unread`: what has a value that the action does not know.
     """
 
     repository: str = ""  # "": this one
@@ -34,6 +37,9 @@ class Wanted:
     submodules: Submodules = Submodules.NONE
     sparse_patterns: str | None = None
     lfs: bool = False
+    fetch_depth: int = 1  # 0: all, with all tags
+    fetch_tags: bool = False
+    unread: tuple[Problem, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,18 +56,40 @@ def read_inputs(inputs: Mapping[str, str]) -> Wanted:
     """The inputs of a step by their names in lower case; what is missing or empty has the action's default."""
     given = {name.lower(): value.strip() for name, value in inputs.items()}
     sparse = [line.strip() for line in given.get("sparse-checkout", "").splitlines() if line.strip()]
-    cone = (given.get("sparse-checkout-cone-mode") or _TRUE).upper() == _TRUE
+    given_depth = given.get("fetch-depth") or "1"
+    depth = _depth(given_depth)
+    flags = {name: (given.get(name) or default).upper() for name, default in _FLAGS.items()}
+    unread = [_unread(name, given[name], "false") for name, value in flags.items() if value not in {_TRUE, "FALSE"}]
+    if given.get("submodules", "").upper() not in {"", "FALSE", *_SUBMODULES}:
+        unread.append(_unread("submodules", given["submodules"], "false"))
+    if depth is None:
+        unread.append(_unread("fetch-depth", given_depth, "0, the whole history"))
+    cone = flags["sparse-checkout-cone-mode"] == _TRUE
     patterns = (cone_patterns(sparse) if cone else "\n".join(sparse) + "\n") if sparse else None
-    brought = {_TRUE: Submodules.TOP, "RECURSIVE": Submodules.ALL}
     return Wanted(
         repository=given.get("repository", ""),
         ref=given.get("ref", ""),
         path=given.get("path", ""),
-        clean=(given.get("clean") or _TRUE).upper() == _TRUE,
-        submodules=brought.get(given.get("submodules", "").upper(), Submodules.NONE),
+        clean=flags["clean"] == _TRUE,
+        submodules=_SUBMODULES.get(given.get("submodules", "").upper(), Submodules.NONE),
         sparse_patterns=patterns,
-        lfs=given.get("lfs", "").upper() == _TRUE,
+        lfs=flags["lfs"] == _TRUE,
+        fetch_depth=depth or 0,
+        fetch_tags=flags["fetch-tags"] == _TRUE,
+        unread=tuple(unread),
     )
+
+
+def _depth(text: str) -> int | None:
+    """A `fetch-depth`, cut to a whole number, less than nothing being 0. None: it is no number."""
+    try:
+        return max(0, int(float(text)))
+    except (ValueError, OverflowError):
+        return None
+
+
+def _unread(name: str, value: str, counts_as: str) -> Problem:
+    return Problem(code="bad_value", message=f"checkout's {name} is '{value}', which it does not know, and counts as {counts_as}")
 
 
 def checkout(
@@ -88,8 +116,9 @@ def checkout(
         own_branch = own
     if wanted.ref in {"", own, (own_branch or "").removeprefix(_HEADS)}:
         source, ref, branch = snapshot, own or snapshot.commit, own_branch
+        tag = own if own.startswith(_TAGS) else ""
     else:
-        source, ref, branch = _choose(wanted.ref, snapshot, repository, objects_dir)
+        source, ref, branch, tag = _choose(wanted.ref, snapshot, repository, objects_dir)
     name = remote_name(repository.config, repository.branch)
     fill(
         source,
@@ -100,8 +129,11 @@ def checkout(
         submodules=wanted.submodules,
         clean=wanted.clean,
         sparse_patterns=wanted.sparse_patterns,
+        depth=wanted.fetch_depth,
+        tags=wanted.fetch_tags or wanted.fetch_depth == 0,
+        tag=tag,
     )
-    return CheckedOut(ref=ref, commit=source.commit, folder=folder, notes=(*source.notes, *_undone(wanted)))
+    return CheckedOut(ref=ref, commit=source.commit, folder=folder, notes=(*source.notes, *wanted.unread, *_undone(wanted)))
 
 
 def _refuse_others(wanted: Wanted, own: str) -> None:
@@ -118,18 +150,19 @@ def _undone(wanted: Wanted) -> list[Problem]:
     return [Problem(code="lfs_pointers", message=message)]
 
 
-def _choose(ref: str, snapshot: Snapshot, repository: Repository, objects_dir: str) -> tuple[Snapshot, str, str | None]:
-    """(what to check out, its name, the branch that HEAD is on): a branch before a tag before any other revision."""
+def _choose(ref: str, snapshot: Snapshot, repository: Repository, objects_dir: str) -> tuple[Snapshot, str, str | None, str]:
+    """(what to check out, its name, the branch that HEAD is on, or the tag that it is): a branch before a tag before any other revision."""
     if ref == snapshot.commit:
-        return snapshot, ref, None
+        return snapshot, ref, None, ""
     short = ref.removeprefix(_HEADS)
     remote = remote_name(repository.config, repository.branch) or "origin"
     for candidate in (_HEADS + short, f"refs/remotes/{remote}/{short}"):
         found = _found(repository, candidate, objects_dir)
         if found:
-            return found, ref, _HEADS + short
-    tag = _found(repository, f"refs/tags/{ref.removeprefix('refs/tags/')}", objects_dir)
-    return tag or at_revision(repository, ref, objects_dir), ref, None
+            return found, ref, _HEADS + short, ""
+    tag = _TAGS + ref.removeprefix(_TAGS)
+    tagged = _found(repository, tag, objects_dir)
+    return tagged or at_revision(repository, ref, objects_dir), ref, None, tag if tagged else ""
 
 
 def _found(repository: Repository, rev: str, objects_dir: str) -> Snapshot | None:

@@ -9,11 +9,13 @@ from enum import Enum
 
 from sparki_daemon.model.problem import Problem, SparkiError
 from sparki_daemon.source import git
+from sparki_daemon.source.history import shallow_commits
 from sparki_daemon.source.refs import read_refs
 from sparki_daemon.source.snapshot import Snapshot, Submodule
 
 _ORIGIN = "refs/remotes/origin/"
 _HEADS = "refs/heads/"
+_TAGS = "refs/tags/"
 
 
 class Submodules(Enum):
@@ -34,23 +36,29 @@ def fill(
     submodules: Submodules = Submodules.NONE,
     clean: bool = True,
     sparse_patterns: str | None = None,
+    depth: int = 0,
+    tags: bool = True,
+    tag: str = "",
 ) -> None:
     """Make the folder `destination` a repository at `snapshot`: HEAD, index and files agree, and `git status` is clean.
 
     `branch`: a full ref name under refs/heads/ that HEAD is on; None: detached. `origin`: the URL of the remote, without credentials.
     `remote`: what the user's repository calls it. `clean`: whether files that were there before go. `sparse_patterns`: see `sparse`.
-    Objects are borrowed from the user's repository and our object folder, never linked: so the history is always whole, whatever
-    fetch depth is asked for. Tags and remote branches are the user's.
+    `depth`: how many commits of the history show; 0: all, with the user's remote branches, or the local ones that were never pushed.
+    `tags`: whether all tags are there too; else only `tag`, a full ref name, if any.
+    Objects are borrowed from the user's repository and our object folder, never linked or copied.
     Raises SparkiError `missing_object`, `disk_full`, `cannot_write`, `git_failed`.
     """
     destination = os.path.abspath(destination)
     folder = os.path.join(destination, ".git")
     try:
         index = _make_room(destination, clean=clean)
+        refs = _users_refs(snapshot, remote, whole=depth <= 0, tags=tags, tag=tag)
+        shown = shallow_commits(snapshot, depth, refs.values() if depth > 0 else ())
         _write_repository(snapshot, folder, branch, _config(snapshot, origin, submodules, sparse=sparse_patterns is not None))
         _write(folder, "index", index)
         _write(folder, "info/sparse-checkout", os.fsencode(sparse_patterns or ""))
-        refs = read_refs(snapshot.git_dir, ("refs/tags", _HEADS, f"refs/remotes/{remote}"))
+        _write(folder, "shallow", "".join(f"{commit}\n" for commit in shown).encode())
         _write(folder, "packed-refs", _packed_refs(refs, remote, branch, snapshot.commit))
         _read_tree(snapshot, destination, folder)
     except OSError as error:
@@ -58,13 +66,13 @@ def fill(
     if submodules is not Submodules.NONE:
         inner = submodules if submodules is Submodules.ALL else Submodules.NONE
         for module in snapshot.submodules:
-            _fill_submodule(module, destination, inner)
+            _fill_submodule(module, destination, inner, depth, tags=tags)
 
 
-def _fill_submodule(module: Submodule, destination: str, inner: Submodules) -> None:
+def _fill_submodule(module: Submodule, destination: str, inner: Submodules, depth: int, *, tags: bool) -> None:
     folder = os.path.join(destination, module.path)
     if os.path.isdir(folder):  # a sparse checkout may have left it out
-        fill(module.snapshot, folder, submodules=inner)
+        fill(module.snapshot, folder, submodules=inner, depth=depth, tags=tags)
 
 
 def _read_tree(snapshot: Snapshot, destination: str, folder: str) -> None:
@@ -119,11 +127,6 @@ def _write_repository(snapshot: Snapshot, folder: str, branch: str | None, confi
     borrowed = "".join(f"{git.quoted(path) if _odd(path) else path}\n" for path in snapshot.every_objects())
     _write(folder, "objects/info/alternates", os.fsencode(borrowed))
     _write(folder, "info/attributes", os.fsencode(_unconverted(snapshot.raw)))
-    try:
-        with open(os.path.join(snapshot.git_dir, "shallow"), "rb") as file:
-            _write(folder, "shallow", file.read())
-    except FileNotFoundError:
-        return
 
 
 def _odd(path: str) -> bool:
@@ -161,11 +164,18 @@ def _attribute_pattern(path: str) -> str:
     return git.quoted("/" + escaped)
 
 
+def _users_refs(snapshot: Snapshot, remote: str, *, whole: bool, tags: bool, tag: str) -> dict[str, str]:
+    """What of the user's refs shows: with the `whole` history all branches, all `tags` or the one `tag`."""
+    folders = (*((_HEADS, f"refs/remotes/{remote}") if whole else ()), *((_TAGS,) if tags or tag else ()))
+    found = read_refs(snapshot.git_dir, folders) if folders else {}
+    return {name: value for name, value in found.items() if tags or name == tag or not name.startswith(_TAGS)}
+
+
 def _packed_refs(users: dict[str, str], remote: str, branch: str | None, commit: str) -> bytes:
     """The refs of the workspace: tags and remote branches as the user has them; a branch never pushed counts as the remote's too."""
     refs = {_ORIGIN + ref.removeprefix(_HEADS): value for ref, value in users.items() if ref.startswith(_HEADS)}
     for ref, value in users.items():
-        if ref.startswith("refs/tags/"):
+        if ref.startswith(_TAGS):
             refs[ref] = value
         elif not ref.startswith(_HEADS) and not ref.endswith("/HEAD"):
             refs[_ORIGIN + ref.removeprefix(f"refs/remotes/{remote}/")] = value

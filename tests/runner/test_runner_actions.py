@@ -36,15 +36,44 @@ def source(repository: Path, tmp_path: Path) -> dict:
     return {"run_github": github, "run_source": {"worktree": str(repository), "branch": "refs/heads/main", "snapshot": snapshot.to_json()}}
 
 
-def test_checkout_brings_the_tree_and_its_history(runner: Driver, repository: Path, tmp_path: Path) -> None:
+def test_checkout_brings_the_tree_and_as_much_history_as_is_asked_for(runner: Driver, repository: Path, tmp_path: Path) -> None:
     (repository / "new.txt").write_text("not committed\n")
     keys = source(repository, tmp_path)
     script = "cat *.txt; git log --oneline | wc -l; git status --short; git branch --show-current; echo ${{ steps.co.outputs.commit }}"
-    done = runner.do(CHECKOUT, script, **keys)
+    whole = step(uses="actions/checkout@v5", inputs={"Fetch-Depth": "0"})
+    done = runner.do(CHECKOUT, script, whole, "git log --oneline | wc -l", **keys)
 
     assert done.end["result"] == "success"
     assert done.text(0).startswith("▸ Run actions/checkout@v5\nChecked out refs/heads/main at ")
-    assert done.text(1).splitlines()[1:] == ["committed", "not committed", "2", "main", keys["run_github"]["sha"]]
+    assert done.text(1).splitlines()[1:] == ["committed", "not committed", "1", "main", keys["run_github"]["sha"]]
+    assert done.text(3).splitlines()[1:] == ["2"]
+
+
+def test_checkout_warns_of_what_it_does_not_know_or_do(runner: Driver, repository: Path, tmp_path: Path) -> None:
+    odd = {"Submodules": "bad", "fetch-depht": "0", "persist-credentials": "true", "fetch-depth": "all"}
+    done = runner.do(
+        step(uses="actions/checkout@v5", inputs=odd),
+        step(uses="actions/checkout@v5", inputs={"persist-credentials": "false", "submodules": "", "clean": "True", "token": "x"}),
+        **source(repository, tmp_path),
+    )
+
+    assert [line for line in done.text(0).splitlines() if line.startswith("Warning")] == [
+        "Warning: checkout has no input 'fetch-depht'",
+        "Warning: checkout's persist-credentials does nothing here: there are no credentials to keep",
+        "Warning: checkout's submodules is 'bad', which it does not know, and counts as false",
+        "Warning: checkout's fetch-depth is 'all', which it does not know, and counts as 0, the whole history",
+    ]
+    assert "Warning" not in done.text(1)
+    assert done.conclusions == ["success", "success"]
+
+
+def test_a_source_of_no_branch_is_checked_out_detached(runner: Driver, repository: Path, tmp_path: Path) -> None:
+    keys = source(repository, tmp_path)
+    keys["run_source"]["branch"] = None
+
+    done = runner.do(CHECKOUT, 'echo "[$(git branch --show-current)]"; git rev-parse HEAD', **keys)
+
+    assert done.text(1).splitlines()[1:] == ["[]", keys["run_github"]["sha"]]
 
 
 def test_a_workspace_is_empty_before_checkout(runner: Driver) -> None:

@@ -25,7 +25,7 @@ def run(repo, tmp_path):
 
 def head(folder):
     done = subprocess.run(["git", "log", "-1", "--format=%s|%D"], cwd=folder, capture_output=True, text=True, check=True)
-    return done.stdout.strip()
+    return done.stdout.strip().replace("grafted, ", "")  # where the history is cut
 
 
 def test_no_input_means_the_run_s_own_source_on_its_branch(repo, run, tmp_path):
@@ -54,7 +54,7 @@ def test_the_run_s_commit_by_id_is_detached(repo, run):
     done = run({"ref": commit})
 
     assert done.commit == commit
-    assert head(done.folder).split("|")[1].startswith("HEAD, ")
+    assert head(done.folder).split("|")[1] == "HEAD"
 
 
 @pytest.mark.parametrize("ref", ["side", "refs/heads/side"])
@@ -170,6 +170,76 @@ def test_the_remote_is_the_users_without_credentials(repo, run):
     assert "secret" not in told
 
 
+def refs(folder):
+    done = subprocess.run(["git", "for-each-ref", "--format=%(refname)"], cwd=folder, capture_output=True, text=True, check=True)
+    return done.stdout.split()
+
+
+def log(folder):
+    done = subprocess.run(["git", "log", "--all", "--format=%s"], cwd=folder, capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()
+
+
+@pytest.fixture
+def long(repo):
+    """Four commits, the second with a tag, and another branch of the remote."""
+    repo.commit("two")
+    repo.git("tag", "-a", "v1", "-m", "one")
+    repo.git("update-ref", "refs/remotes/origin/far", repo.git("commit-tree", "-p", "HEAD", "-m", "far", "HEAD^{tree}"))
+    for message in ("three", "four"):
+        repo.commit(message)
+    return repo
+
+
+def test_one_commit_without_tags_is_there_unless_more_is_asked_for(long, run):
+    folder = run({}).folder
+
+    assert log(folder) == ["four"]
+    assert refs(folder) == ["refs/heads/main", "refs/remotes/origin/main"]
+    assert subprocess.run(["git", "describe", "--tags"], cwd=folder, capture_output=True, check=False).returncode
+    assert subprocess.run(["git", "fsck"], cwd=folder, capture_output=True, check=False).returncode == 0
+
+
+def test_a_depth_of_nought_brings_all_of_it(long, run):
+    folder = run({"fetch-depth": "0"}).folder
+
+    assert sorted(log(folder)) == ["far", "four", "one", "three", "two"]
+    assert refs(folder) == ["refs/heads/main", "refs/remotes/origin/far", "refs/remotes/origin/main", "refs/tags/v1"]
+
+
+@pytest.mark.parametrize(
+    ("depth", "told"), [("2", ["four", "three"]), ("4", ["four", "three", "two", "one"]), ("99", ["four", "three", "two", "one"])]
+)
+def test_a_depth_brings_so_many_commits_of_the_line(long, run, depth, told):
+    folder = run({"fetch-depth": depth}).folder
+
+    assert log(folder) == told
+    shallow = subprocess.run(["git", "rev-parse", "--is-shallow-repository"], cwd=folder, capture_output=True, text=True, check=True)
+    assert shallow.stdout.strip() == str(depth != "99").lower()
+
+
+def test_tags_come_with_their_commits_where_they_are_asked_for(long, run):
+    long.git("tag", "of-a-tree", "HEAD^{tree}")
+    folder = run({"fetch-tags": "true"}).folder
+
+    assert log(folder) == ["four", "two"]
+    assert refs(folder)[2:] == ["refs/tags/of-a-tree", "refs/tags/v1"]
+
+
+def test_a_tag_s_own_checkout_has_that_tag_alone(long, run):
+    long.git("tag", "v2")
+
+    assert refs(run({"ref": "v1"}).folder) == ["refs/tags/v1"]
+    assert refs(run({}, {**GITHUB, "ref": "refs/tags/v2"}).folder) == ["refs/tags/v2"]
+
+
+def test_uncommitted_changes_are_the_one_commit(long, run):
+    long.write("README.md", "changed\n")
+
+    assert log(run({}).folder) == ["Uncommitted changes"]
+    assert log(run({"fetch-depth": "2"}).folder) == ["Uncommitted changes", "four"]
+
+
 def test_lfs_is_told_to_be_left_out(run):
     assert [note.code for note in run({"lfs": "true"}).notes] == ["lfs_pointers"]
 
@@ -192,7 +262,7 @@ def test_sparse_patterns_without_cone_mode_are_ignore_patterns(repo, run, tmp_pa
 
 def test_inputs_have_the_action_s_defaults():
     assert read_inputs({}) == Wanted()
-    assert read_inputs({"clean": "", "submodules": "", "ref": " "}) == Wanted()
+    assert read_inputs({"clean": "", "submodules": "", "ref": " ", "fetch-depth": "", "lfs": "false"}) == Wanted()
 
 
 @pytest.mark.parametrize(
@@ -206,6 +276,13 @@ def test_inputs_have_the_action_s_defaults():
         ({"lfs": "TRUE"}, "lfs", True),
         ({"sparse-checkout": "\n  \n"}, "sparse_patterns", None),
         ({"fetch-depth": "0", "token": "x"}, "ref", ""),
+        ({"fetch-depth": "0"}, "fetch_depth", 0),
+        ({"fetch-depth": "-3"}, "fetch_depth", 0),
+        ({"fetch-depth": " 2.9 "}, "fetch_depth", 2),
+        ({"fetch-depth": "all"}, "fetch_depth", 0),
+        ({"fetch-depth": "Infinity"}, "fetch_depth", 0),
+        ({"fetch-tags": "True"}, "fetch_tags", True),
+        ({"fetch-tags": "yes"}, "fetch_tags", False),
     ],
 )
 def test_inputs_are_read_as_the_action_reads_them(inputs, key, value):

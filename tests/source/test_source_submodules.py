@@ -217,3 +217,15 @@ def test_a_revision_brings_the_submodules_of_its_own_time(parent, tmp_path):
 
     assert taken.submodules[0].snapshot.commit == before
     assert (tmp_path / "workspace" / "lib dir" / "deep" / "deep.txt").read_text() == "deep\n"
+
+
+def test_a_submodule_shows_as_much_history_as_its_parent(parent, tmp_path):
+    inner = parent.root / "lib dir"
+    subprocess.run(["git", "commit", "-q", "--allow-empty", "-m", "more"], cwd=inner, check=True)
+    taken = parent.take()
+
+    for depth, count in ((1, 1), (0, 2)):
+        folder = tmp_path / f"depth-{depth}"
+        fill(taken, str(folder), submodules=Submodules.TOP, depth=depth, tags=depth == 0)
+        log = subprocess.run(["git", "log", "--all", "--format=%s"], cwd=folder / "lib dir", capture_output=True, text=True, check=True)
+        assert len(log.stdout.splitlines()) == count

@@ -5,9 +5,13 @@ from __future__ import annotations
 import os
 
 from sparki_daemon.model.problem import SparkiError
+from sparki_daemon.pipeline.actions import NATIVE
 from sparki_daemon.runner.actions.call import Call
 from sparki_daemon.source.checkout import checkout
 from sparki_daemon.source.snapshot import from_json
+
+INPUTS = NATIVE["actions/checkout"].inputs
+_CREDENTIALS = "persist-credentials"
 
 
 def main(call: Call) -> int:
@@ -25,6 +29,10 @@ def main(call: Call) -> int:
         for problem in error.problems:
             call.say(f"Error: {problem.message}" + (f" ({problem.hint})" if problem.hint else ""))
         return 1
+    for name in sorted(call.inputs.keys() - INPUTS.keys()):
+        call.say(f"Warning: checkout has no input '{name}'")
+    if call.inputs.get(_CREDENTIALS, "").strip().lower() == "true":
+        call.say(f"Warning: checkout's {_CREDENTIALS} does nothing here: {INPUTS[_CREDENTIALS]}")
     for note in done.notes:
         call.say(f"Warning: {note.message}")
     call.output("ref", done.ref)
