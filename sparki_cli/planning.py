@@ -33,7 +33,7 @@ def show_plans(output: Output, here: str, pipelines: list[str], *, jobs: list[st
             inputs=given.get("inputs"),
             variables=given.get("variables"),
             env=given.get("lowest_env"),
-            matrix=[(name, value) for name, value in given.get("matrix", ())],
+            matrix=[(name, value) for name, _, value in (word.partition("=") for word in given.get("matrix", ()))],
             search_path=os.environ.get("PATH", ""),
         )
     for note in prepared.snapshot.notes:

@@ -100,7 +100,7 @@ def _given(
         "inputs": given.pairs("--input", inputs),
         "variables": given.pairs("--var", variables),
         "lowest_env": given.environment(env, env_files, here),
-        "matrix": [list(given.pair("--matrix", word)) for word in matrix],
+        "matrix": ["=".join(given.pair("--matrix", word)) for word in matrix],
     }
 
 
