@@ -58,6 +58,7 @@ def picture_of(output: Output, shown: dict[str, Any], now_ms: int) -> str:
     lines = [
         f"{output.glyph(shown['status'])} {output.styled(printable(shown['pipeline']), 'bold')}  {status}  {_took(output, shown, now_ms)}",
         f"  {shown['id']}{attempt}  {what}  {output.styled(_age(shown['created'], now_ms), 'dim')}",
+        *([f"  {printable(shown['title'])}"] if shown.get("title") else []),  # `run-name`, else what brought the run
     ]
     for job in shown["jobs"]:
         tolerated = ", tolerated" if job.get("tolerated") and job["status"] == "failure" else ""

@@ -97,6 +97,11 @@ def test_show_of_what_runs_counts_up_to_now() -> None:
     assert "7s ago" in text
 
 
+def test_show_says_what_the_run_is_called() -> None:
+    text = picture_of(Output(), {**SHOWN, "title": "Deploy b by Ann"}, milliseconds("2026-11-23T14:00:00.000Z"))
+    assert text.splitlines()[2] == "  Deploy b by Ann"
+
+
 def test_show_as_json_is_what_the_engine_says(sparki: Program, stand_in: StandIn) -> None:
     stand_in.on("GET", "/v1/runs/latest", answers(SHOWN))
     assert json.loads(sparki("show", "latest", "--json").stdout) == SHOWN
