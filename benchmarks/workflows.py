@@ -9,10 +9,10 @@ def one() -> dict[str, str]:
     return _workflow(_job("only", ["echo done"]))
 
 
-def independent(count: int) -> dict[str, str]:
+def independent(count: int, says: str = "echo {}") -> dict[str, str]:
     rules = "".join(f"build {_name(n)}: {_name(n)}\n" for n in range(count))
     return {
-        **_workflow("".join(_job(_name(n), [f"echo {n}"]) for n in range(count))),
+        **_workflow("".join(_job(_name(n), [says.format(n)]) for n in range(count))),
         "build.ninja": _rules(count) + rules,
         "Taskfile.yml": "version: '3'\nsilent: true\ntasks:\n  default:\n    deps: "
         f"[{', '.join(_name(n) for n in range(count))}]\n"
@@ -20,10 +20,10 @@ def independent(count: int) -> dict[str, str]:
     }
 
 
-def chained(count: int) -> dict[str, str]:
+def chained(count: int, says: str = "echo {}") -> dict[str, str]:
     rules = "".join(f"build {_name(n)}: {_name(n)} {_name(n - 1) if n else ''}\n" for n in range(count))
     return {
-        **_workflow("".join(_job(_name(n), [f"echo {n}"], need=_name(n - 1) if n else "") for n in range(count))),
+        **_workflow("".join(_job(_name(n), [says.format(n)], need=_name(n - 1) if n else "") for n in range(count))),
         "build.ninja": _rules(count) + rules,
         "Taskfile.yml": f"version: '3'\nsilent: true\ntasks:\n  default:\n    deps: [{_name(count - 1)}]\n"
         + "".join(f"  {_name(n)}:\n    deps: [{_name(n - 1) if n else ''}]\n    cmds: [\"bash -e -c 'echo {n}'\"]\n" for n in range(count)),
