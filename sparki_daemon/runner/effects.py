@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sparki_daemon.runner import launch
 from sparki_daemon.runner.annotations import MOST, MOST_CHARACTERS, Annotation, annotation_of, line_of
-from sparki_daemon.runner.commands import Command
+from sparki_daemon.runner.commands import NAMES, Command
 from sparki_daemon.runner.env_files import MOST_SUMMARY_BYTES, NEVER_SET, EnvFileError, read_pairs, read_paths
 from sparki_daemon.runner.matchers import MatcherError
 from sparki_daemon.runner.step_files import MOST_BYTES, NotTaken, put_right, take
@@ -60,7 +60,7 @@ class Effects:
         elif name == "echo":
             self._echo = data.strip().lower() == "on"
         elif name == "stop-commands":
-            output.stop_commands(data)
+            return self._stop_commands(data) or shown
         elif name in {"set-env", "add-path"}:
             return self._unsafe(command)
         elif name in {"add-matcher", "remove-matcher"}:
@@ -90,6 +90,16 @@ class Effects:
             self.failed = True
             self.reason = self.reason or f"the problem matcher '{command.data.strip()}' can't be read: {launch.why(error)}"
             return f"Error: {self.reason}"
+        return None
+
+    def _stop_commands(self, token: str) -> str | None:
+        """Take no commands until `::token::`. A token that anybody could guess fails the step. Source: R ActionCommandManager.cs:156."""
+        allowed = self._frame.scope.env.get("ACTIONS_ALLOW_UNSECURE_STOPCOMMAND_TOKENS", "").lower() == "true"
+        if not allowed and (not token or token.lower() in {*NAMES, "pause-logging"}):
+            self.failed = True
+            self.reason = self.reason or f"'{token}' can't be the token of 'stop-commands': it is empty, or a command's name"
+            return f"Error: {self.reason}"
+        self._job.output.stop_commands(token)
         return None
 
     def _unsafe(self, command: Command) -> str | None:

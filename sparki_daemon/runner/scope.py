@@ -51,7 +51,7 @@ class JobScope:
             "github": github,
             "inputs": run.spec["inputs"],
             "job": self._job,
-            "matrix": plan.matrix,
+            "matrix": plan.matrix or None,  # GitHub prints null for a job without one
             "needs": spec["needs"],
             "runner": runner,
             "secrets": {},

@@ -166,3 +166,16 @@ def test_a_full_disk_makes_the_step_wait_and_loses_nothing(runner: Driver, small
     whole = text + rest.partition("\n")[2]
     expected = "".join(f"{number}\n" for number in range(1, 400_001))[:2_200_000]
     assert whole.replace("\n", "") == expected.replace("\n", "")  # the warning began a line of its own
+
+
+@pytest.mark.parametrize("token", ["", "warning", "Pause-Logging"])
+def test_a_token_that_anybody_could_guess_stops_no_commands(runner: Driver, token: str) -> None:
+    done = runner.do(f"echo '::stop-commands::{token}'; echo '::add-mask::hidden'; echo hidden")
+
+    assert done.conclusions == ["failure"]
+    assert "can't be the token" in done.log
+    assert "***" in done.log
+
+
+def test_a_job_without_a_matrix_has_null_for_it(runner: Driver) -> None:
+    assert "matrix is null" in runner.do("echo 'matrix is ${{ toJSON(matrix) }}'").log
