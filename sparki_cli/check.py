@@ -40,7 +40,7 @@ def validate(output: Output, *, files: list[str], form: str | None, schema: bool
     checked = list(_named(here, files) if files else _all(here))
     errors = sum(len(one.errors) for one in checked)
     if output.as_json or form == "json":
-        output.document({"files": [{"file": one.file, "errors": [_error(problem) for problem in one.errors]} for one in checked]})
+        output.document({"files": [_verdict(one) for one in checked]})
     elif form == "github":
         output.raw("".join(annotation(problem, one.file, "error") for one in checked for problem in one.errors))
         output.raw("".join(annotation(problem, one.file, "warning") for one in checked for problem in one.warnings))
@@ -98,6 +98,14 @@ def _all(here: str) -> Iterator[Checked]:
         yield check(data, file, called.find)
 
 
+def _verdict(one: Checked) -> dict[str, Any]:
+    return {
+        "file": one.file,
+        "errors": [_error(problem) for problem in one.errors],
+        "warnings": [_error(problem) for problem in one.warnings],
+    }
+
+
 def _error(problem: Problem) -> dict[str, Any]:
     at = problem.at
     return {
@@ -113,7 +121,8 @@ def _tell(output: Output, checked: list[Checked], errors: int) -> None:
     output.raw("".join(output.problem(problem) for one in checked for problem in one.errors))
     for problem in (problem for one in checked for problem in one.warnings):
         place = printable(str(problem.at))
-        output.note(f"{output.styled('warning:', 'yellow')} {printable(problem.message)}\n  --> {place}")
+        hint = f"\n{output.styled('hint:', 'cyan')} {printable(problem.hint)}" if problem.hint else ""
+        output.note(f"{output.styled('warning:', 'yellow')} {printable(problem.message)}\n  --> {place}{hint}")
     count = f"{len(checked)} file{'' if len(checked) == 1 else 's'}"
     if not checked:
         output.note("this repository has no pipeline files")

@@ -134,7 +134,10 @@ def test_good_files_are_said_to_be_good(project: Program) -> None:
     done = project("validate")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "✓ 2 files without an error\n")
     assert json.loads(project("validate", "--json").stdout) == {
-        "files": [{"file": ".github/workflows/ci.yml", "errors": []}, {"file": ".github/workflows/manual.yaml", "errors": []}]
+        "files": [
+            {"file": ".github/workflows/ci.yml", "errors": [], "warnings": []},
+            {"file": ".github/workflows/manual.yaml", "errors": [], "warnings": []},
+        ]
     }
 
 
@@ -239,3 +242,16 @@ def test_a_line_in_is_a_line_out(sparki: Program) -> None:
 )
 def test_values_become_json(value: Any, expected: Any) -> None:
     assert plain(value) == expected
+
+
+def test_a_suspicious_name_is_a_warning_with_a_suggestion_in_every_form(sparki: Program) -> None:
+    text = "on: push\njobs:\n  a:\n    runs-on: x\n    steps: [{run: 'echo ${{ github.evnt }}'}]\n"
+    (sparki.cwd / "odd.yml").write_text(text)
+    told = sparki("validate", "odd.yml")
+    found = json.loads(sparki("validate", "odd.yml", "--json").stdout)["files"][0]
+
+    assert told.returncode == 0
+    assert "odd.yml:5:" in told.stderr
+    assert "did you mean 'event'?" in told.stderr
+    assert found["errors"] == []
+    assert [(one["line"], one["hint"]) for one in found["warnings"]] == [(5, "did you mean 'event'?")]
