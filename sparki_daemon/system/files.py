@@ -97,7 +97,10 @@ def _is_at(fd: int, path: str) -> bool:
 def remove_tree(path: str) -> list[str]:
     """Remove a folder and all in it, also what was made unwritable; follows no link. Returns what could not be removed, as messages."""
     left: list[str] = []
-    _remove_folder(path, None, left)
+    if os.path.islink(path):  # in the folder's place: what it leads to is not ours
+        _unlock_and(os.unlink, path, None, left)
+    else:
+        _remove_folder(path, None, left)
     return left
 
 

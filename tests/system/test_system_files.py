@@ -140,3 +140,13 @@ def test_what_was_made_unwritable_goes_too(tmp_path: Path) -> None:
 
 def test_a_tree_that_is_not_there_is_gone(tmp_path: Path) -> None:
     assert remove_tree(str(tmp_path / "none")) == []
+
+
+def test_a_link_in_the_place_of_a_folder_is_removed_and_what_it_leads_to_stays(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "precious").write_text("kept")
+    (tmp_path / "link").symlink_to(tmp_path / "mine")
+
+    assert remove_tree(str(tmp_path / "link")) == []
+    assert not (tmp_path / "link").is_symlink()
+    assert (tmp_path / "mine" / "precious").read_text() == "kept"
