@@ -260,14 +260,15 @@ def test_a_state_folder_that_cannot_be_written_is_told(place):
 
 
 @pytest.fixture
-def small_disk(tmp_path):
-    """A file system of 3 MiB."""
+def small_disk(place, tmp_path):
+    """A file system of 3 MiB; the daemon that lives there ends before it goes."""
     folder = tmp_path / "small"
     folder.mkdir()
     mounted = os.geteuid() == 0 and subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", folder], check=False).returncode == 0
     if not mounted:
         pytest.skip("mounting a small file system needs root and a system that lets it")
     yield folder
+    place.end()
     subprocess.run(["umount", "-l", folder], check=True)
 
 
