@@ -102,11 +102,11 @@ class Graph:
     def ancestors(self, base: str) -> frozenset[str]:
         """All bases that a job needs, and those that they need. Not kept: a long chain's would take memory by its square."""
         found: set[str] = set()
-        todo = [base]
-        while todo:
-            fresh = [need for need in self.legs[todo.pop()][0].needs if need not in found]
+        unseen = [base]
+        while unseen:
+            fresh = [need for need in self.legs[unseen.pop()][0].needs if need not in found]
             found.update(fresh)
-            todo.extend(fresh)
+            unseen.extend(fresh)
         return frozenset(found)
 
 
