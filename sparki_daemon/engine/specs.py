@@ -139,17 +139,12 @@ def _names(folder: str) -> list[str]:
 
 def fast_folder(home: str) -> str:
     """A 0700 folder in memory for the jobs of the state folder `home`, or one in it where there is no such file system."""
-    in_memory = os.path.isdir("/dev/shm") and os.access("/dev/shm", os.W_OK)
-    path = memory_folder(home) if in_memory else os.path.join(home, "temp")
-    os.makedirs(path, mode=0o700, exist_ok=True)
-    found = os.stat(path, follow_symlinks=False)
-    if found.st_uid != os.getuid() or found.st_mode & 0o077:
-        return fast_folder_at_home(home)
-    return path
-
-
-def fast_folder_at_home(home: str) -> str:
-    """The same inside the state folder: somebody else owns the name in memory."""
+    if os.path.isdir("/dev/shm") and os.access("/dev/shm", os.W_OK):
+        path = memory_folder(home)
+        os.makedirs(path, mode=0o700, exist_ok=True)
+        found = os.stat(path, follow_symlinks=False)
+        if found.st_uid == os.getuid() and not found.st_mode & 0o077:  # else somebody else owns the name in memory
+            return path
     path = os.path.join(home, "temp")
     os.makedirs(path, mode=0o700, exist_ok=True)
     return path
