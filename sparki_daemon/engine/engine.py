@@ -13,7 +13,7 @@ from sparki_daemon.builder.pool import Pool
 from sparki_daemon.engine.api.ports import JobLog, StepRange
 from sparki_daemon.engine.feed import Feed
 from sparki_daemon.engine.log_watch import LogWatch
-from sparki_daemon.engine.scheduler import Scheduler
+from sparki_daemon.engine.scheduler import BUSY, Scheduler
 from sparki_daemon.engine.specs import Specs
 from sparki_daemon.engine.subsystems.run import Runs
 from sparki_daemon.model.event import Event
@@ -60,6 +60,8 @@ class Engine:
                 self._later(self._sweep(event.stream))
             elif event.kind in ("run.created", "run.retried", "job.queued"):
                 self._pool.wake()
+                if event.data.get("epoch"):  # its runner died before it told of the beginning, but maybe not before it made the folders
+                    self._later(self._sweep_leftovers())
 
     def _later(self, work: Any) -> None:
         task = asyncio.ensure_future(work)
@@ -80,7 +82,8 @@ class Engine:
         left = await asyncio.to_thread(self._specs.leftovers)
 
         async def in_use(tx: Tx) -> tuple[set[str], set[str]]:
-            return {run.id for run in await runs.active(tx)}, {f"{job.uid}.{job.epoch}" for job in await jobs.unfinished(tx)}
+            held = [job for job in await jobs.unfinished(tx) if job.state in BUSY]
+            return {run.id for run in await runs.active(tx)}, {f"{job.uid}.{job.epoch}" for job in held}
 
         await self._insist(partial(left.remove, *await self._store.read(in_use)))
 

@@ -8,9 +8,12 @@ import random
 import signal
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from death_bench import Bench
+
+from sparki_daemon.system import nonce
 
 
 @pytest.mark.parametrize("number", range(4))
@@ -81,3 +84,19 @@ def test_the_end_of_a_run_is_told_even_if_all_die_the_moment_it_is_written(bench
 
     assert follower.ends() == 0
     assert bench.check(follower.run())["status"] == "success"
+
+
+def test_a_runner_that_dies_between_its_folders_and_its_first_word_leaves_none(bench: Bench) -> None:
+    variables = "".join(f"      V{number}: ${{{{ format('{{0}}', {number}) }}}}\n" for number in range(4000))  # some ms to evaluate
+    bench.write_workflow(f"on: push\njobs:\n  one:\n    runs-on: ubuntu-latest\n    env:\n{variables}    steps:\n      - run: 'true'\n")
+    bench.sparki("daemon", "start")
+    memory = Path(nonce.memory_folder(str(bench.home)))
+    follower = bench.follower()
+    bench.until(lambda: [path for path in memory.glob("j-*") if not list(bench.home.glob("logs/*/*.log"))], "a job's folder")
+    for runner in bench.runners().values():
+        os.kill(runner, signal.SIGKILL)
+
+    assert follower.ends() == 0
+    (kinds,) = [[event["kind"] for event in bench.events() if event["kind"].startswith("job.")]]
+    assert kinds == ["job.assigned", "job.queued", "job.assigned", "job.started", "job.finished"]
+    bench.check(follower.run())
