@@ -34,7 +34,7 @@ def show_plans(output: Output, here: str, pipelines: list[str], *, jobs: list[st
             variables=given.get("variables"),
             env=given.get("lowest_env"),
             matrix=[(name, value) for name, _, value in (word.partition("=") for word in given.get("matrix", ()))],
-            search_path=os.environ.get("PATH", ""),
+            client_env=os.environ,
         )
     for note in prepared.snapshot.notes:
         output.note("note: " + printable(note.message))

@@ -22,6 +22,10 @@ SCHEDULE = "SPK014"
 IGNORED_INPUT = "SPK015"
 ELSEWHERE = "SPK016"
 NEVER_STARTED = "SPK017"
+ABSENT_VERSION = "SPK018"
+ABSENT_SHELL = "SPK019"
+RUNNER_GROUP = "SPK020"
+LOCAL_PRE = "SPK021"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,5 +119,26 @@ CODES: Mapping[str, Code] = {
         "an event that does not happen here",
         "`on` names an event that is GitHub's alone, such as an issue that was opened. Nothing on this machine starts the pipeline for it; "
         "`--event NAME --event-file FILE` does.",
+    ),
+    ABSENT_VERSION: Code(
+        "a version that is not on this machine",
+        "A step sets up a version of Python or Node.js that is not here, and none is fetched. The step will fail when it comes to it. The "
+        "message names those that are here. Install the version (pyenv, uv, nvm, fnm, volta, asdf and mise are looked through), or "
+        "leave that leg of the matrix out: `--matrix KEY=VALUE`.",
+    ),
+    ABSENT_SHELL: Code(
+        "a shell that is not installed",
+        "A step's `shell` is not on this machine, by the PATH that the run was started with. The step will fail when it comes to it. "
+        "Install the shell, or set it up in the job.",
+    ),
+    RUNNER_GROUP: Code(
+        "a group of runners",
+        "The job's `runs-on` asks for a runner of a group. There are no groups here: the job runs on this machine, where what the "
+        "machines of that group provide may be missing.",
+    ),
+    LOCAL_PRE: Code(
+        "a local action's `pre` script",
+        "The metadata of an action of this repository names a `pre` script. It is not run: GitHub does not run it either, and warns, "
+        "since the action is known only when its step begins. It is run for those who use the action from another repository.",
     ),
 }

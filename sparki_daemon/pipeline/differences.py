@@ -2,36 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from sparki_daemon.model.plan import JobPlan, Plan, StepPlan, Template
 from sparki_daemon.model.problem import Position, Problem
 from sparki_daemon.pipeline import codes, script, tools
 from sparki_daemon.pipeline.actions import HONOURED, native
 from sparki_daemon.pipeline.document import Document
-from sparki_daemon.pipeline.hosts import missing_hardware, own_label, skip_reason
+from sparki_daemon.pipeline.hosts import missing_hardware, own_labels, skip_reason
+from sparki_daemon.pipeline.machine import Machine
+from sparki_daemon.pipeline.step_differences import absent_shell, absent_versions, unrun_scripts
 from sparki_daemon.pipeline.triggers import DISPATCH
 
 _HAPPENING = frozenset({"push", "pull_request", "schedule", "workflow_call", DISPATCH})
 _HERE = {"repository": "github.repository", "run-id": "github.run_id"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Machine:
-    """What is known of this machine. `exists` None: nobody has looked for programs."""
-
-    system: str = "Linux"  # as RUNNER_OS
-    arch: str = "X64"  # as RUNNER_ARCH
-    repository: str = ""  # owner/name of what is run
-    exists: Callable[[str], bool] | None = None
-    silence: frozenset[str] = field(default_factory=frozenset)
-
-
-def differences(plan: Plan, document: Document, machine: Machine) -> list[Problem]:
+def differences(plan: Plan, document: Document, machine: Machine, known: Mapping[str, Any] | None = None) -> list[Problem]:
     """Each difference with its code (`pipeline.codes`), its place and what it is about, in file order; of equal ones a job's first.
 
     Only the plan's jobs count, and of jobs that are skipped here for their system that alone. Codes in `machine.silence` are left out.
+    `known` are contexts that have their values already: github, inputs, vars.
     """
     legs = {job.base: job for job in reversed(plan.jobs) if not skip_reason(job, machine.system)}
     going = [job for job in plan.jobs if legs.get(job.base) is job]
@@ -39,7 +31,9 @@ def differences(plan: Plan, document: Document, machine: Machine) -> list[Proble
     found = [
         *_of_labels(plan, machine),
         *_of_file(document, [job.base for job in going]),
-        *(problem for job in going for problem in _of_steps(job, places, machine)),
+        *(problem for job in going for problem in _of_steps(job, plan, places, machine)),
+        *absent_versions((job for job in plan.jobs if not skip_reason(job, machine.system)), plan, machine, known or {}),
+        *unrun_scripts(going, machine),
     ]
     told = dict.fromkeys(problem for problem in found if problem.code not in machine.silence)
     return sorted(told, key=lambda problem: (problem.at is None, problem.at, problem.code))
@@ -63,12 +57,15 @@ def _of_labels(plan: Plan, machine: Machine) -> Iterator[Problem]:
         at = Position(plan.file, job.line, job.column)
         if reason := skip_reason(job, machine.system):
             yield Problem(code=codes.OTHER_SYSTEM, message=f"job '{job.id}' is skipped: {reason}", at=at)
-        elif label := missing_hardware(job.runs_on, machine.arch):
+            continue
+        hardware = missing_hardware(job.runs_on, machine.arch)
+        for label in hardware:
             message = f"job '{job.base}' asks for '{label}', and runs on this machine's {machine.arch}"
             yield Problem(code=codes.OTHER_HARDWARE, message=message, at=at)
-        elif label := own_label(job.runs_on):
-            message = f"job '{job.base}' asks for a runner '{label}', and runs on this machine"
-            yield Problem(code=codes.OWN_LABEL, message=message, at=at)
+        for label in own_labels(job.runs_on):
+            if label not in hardware:
+                message = f"job '{job.base}' asks for a runner '{label}', and runs on this machine"
+                yield Problem(code=codes.OWN_LABEL, message=message, at=at)
 
 
 def _of_file(document: Document, going: Sequence[str]) -> Iterator[Problem]:
@@ -83,6 +80,10 @@ def _of_file(document: Document, going: Sequence[str]) -> Iterator[Problem]:
             yield Problem(code=codes.PERMISSIONS, message="there is no token whose permissions could be limited", at=at)
         if at := keys.get("concurrency"):
             yield Problem(code=codes.CONCURRENCY, message="runs and jobs of one concurrency group may run side by side", at=at)
+    for job in document.jobs:
+        if (group := job.runner_group) and job.id in going:
+            message = f"job '{job.id}' asks for a runner of the group '{group.text}', and runs on this machine"
+            yield Problem(code=codes.RUNNER_GROUP, message=message, at=Position(document.file, group.line, group.column))
     ignored = {at.line for job in document.jobs for step in job.steps for at, _, _ in _ignored_inputs(step, document.file)}
     for read in document.reads:
         if (read.job and read.job not in going) or read.at.line in ignored:
@@ -93,11 +94,12 @@ def _of_file(document: Document, going: Sequence[str]) -> Iterator[Problem]:
             yield Problem(code=codes.EMPTY_SECRET, message=f"'{read.path}' is empty", at=read.at)
 
 
-def _of_steps(job: JobPlan, places: _Places, machine: Machine) -> Iterator[Problem]:
+def _of_steps(job: JobPlan, plan: Plan, places: _Places, machine: Machine) -> Iterator[Problem]:
     provided: set[str] = set()
     seen: set[tuple[str, str]] = set()
     for step in job.steps:
         yield from _of_action(step, places.file, machine)
+        yield from absent_shell(step, job, plan, machine, provided)
         for code, message, word, offset in _of_script(step, step.shell or job.shell, machine, provided):
             if (code, message) not in seen and step.run is not None:
                 seen.add((code, message))

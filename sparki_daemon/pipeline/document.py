@@ -73,6 +73,7 @@ class JobSource:
     working_directory: Template | None = None
     outputs: Pairs = ()
     runs_on: tuple[Template, ...] = ()
+    runner_group: Template | None = None
     steps: tuple[StepPlan, ...] = ()
     step_ids: tuple[Name, ...] = ()
     call: Call | None = None
@@ -182,6 +183,7 @@ class Builder:
                 working_directory=own_folder or folder,
                 outputs=self._pairs(node, "outputs"),
                 runs_on=self._runs_on(node.get("runs-on")),
+                runner_group=template_of(runs_on.get("group")) if isinstance(runs_on := node.get("runs-on"), MappingNode) else None,
                 steps=tuple(self._step(index, step) for index, step in enumerate(steps)),
                 step_ids=tuple(name for step in steps for name in self._names(step.get("id"))),
                 call=self._call(node),

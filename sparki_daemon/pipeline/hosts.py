@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from sparki_daemon.model.plan import JobPlan
@@ -11,6 +12,10 @@ _SYSTEMS = {"ubuntu": "Linux", "macos": "macOS", "windows": "Windows"}
 _BARE = {"linux": "Linux", "macos": "macOS", "windows": "Windows"}  # labels that self-hosted runners bear
 _PROCESSORS = {"arm": "ARM64", "arm64": "ARM64", "aarch64": "ARM64", "x64": "X64", "x86": "X86"}
 _DEVICES = frozenset({"gpu", "cuda"})
+_HOSTED = re.compile(
+    r"ubuntu-(?:latest|slim|\d\d\.\d\d)(?:-arm)?|macos-(?:latest|\d+)(?:-(?:x?large|intel|arm64))?"
+    r"|windows-(?:latest|\d+)(?:-arm|-vs\d+)?"
+)
 _KNOWN = frozenset({"self-hosted", *_BARE, *_PROCESSORS})
 
 
@@ -30,20 +35,17 @@ def skip_reason(job: JobPlan, system: str) -> str:
     return f"runs-on '{label}': this machine runs {system}" if label else ""
 
 
-def missing_hardware(labels: Sequence[str], arch: str) -> str | None:
-    """The label that names another processor than `arch` ("X64", "ARM64"), or a device; None: there is none."""
+def missing_hardware(labels: Sequence[str], arch: str) -> list[str]:
+    """The labels that name another processor than `arch` ("X64", "ARM64"), or a device."""
+    found = []
     for label in labels:
         words = label.lower().replace("_", "-").split("-")
         asked = next((_PROCESSORS[word] for word in words if word in _PROCESSORS), None)
         if (asked is not None and asked != arch) or _DEVICES & set(words):
-            return label
-    return None
+            found.append(label)
+    return found
 
 
-def own_label(labels: Sequence[str]) -> str | None:
-    """The label that only somebody's own runner bears; None: there is none. One that is still an expression is not judged."""
-    for label in labels:
-        word = label.lower()
-        if "${{" not in word and word not in _KNOWN and word.partition("-")[0] not in _SYSTEMS:
-            return label
-    return None
+def own_labels(labels: Sequence[str]) -> list[str]:
+    """The labels that only somebody's own runner bears, or one that they have ordered. One that is still an expression is not judged."""
+    return [label for label in labels if "${{" not in label and label.lower() not in _KNOWN and not _HOSTED.fullmatch(label.lower())]

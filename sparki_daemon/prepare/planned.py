@@ -9,13 +9,14 @@ from typing import Any
 
 from sparki_daemon.model.plan import Plan
 from sparki_daemon.model.problem import Position, Problem, SparkiError
-from sparki_daemon.pipeline.differences import Machine, differences, in_short
+from sparki_daemon.pipeline.differences import differences, in_short
 from sparki_daemon.pipeline.document import Document
 from sparki_daemon.pipeline.expression.error import ExpressionError
 from sparki_daemon.pipeline.expression.evaluate import Scope
 from sparki_daemon.pipeline.expression.template import render
 from sparki_daemon.pipeline.inputs import input_values
 from sparki_daemon.pipeline.legs import select_legs
+from sparki_daemon.pipeline.machine import Machine
 from sparki_daemon.pipeline.needs import select_jobs
 from sparki_daemon.pipeline.pairs import by_hand
 from sparki_daemon.pipeline.plan import plan as make_plan
@@ -24,6 +25,7 @@ from sparki_daemon.pipeline.settings import FILE, Settings, read_settings
 from sparki_daemon.pipeline.triggers import DISPATCH
 from sparki_daemon.prepare.asked import Asked
 from sparki_daemon.prepare.choice import by_event, by_name, by_push
+from sparki_daemon.prepare.machine import machine_for, reader
 from sparki_daemon.source import files
 from sparki_daemon.source.changed import base_sha, changed_paths
 from sparki_daemon.source.events import merged, payload
@@ -31,10 +33,8 @@ from sparki_daemon.source.facts import Facts, facts
 from sparki_daemon.source.github_context import github_context
 from sparki_daemon.source.repository import Repository, find
 from sparki_daemon.source.snapshot import Snapshot, at_revision, take
-from sparki_daemon.system.process import system_name
 
 _HEADS = "refs/heads/"
-_ARCHES = {"aarch64": "ARM64", "arm64": "ARM64", "i686": "X86"}  # as RUNNER_ARCH has them; all else is X64
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,14 +106,14 @@ def prepare(
     variables: Mapping[str, str] | None = None,
     env: Mapping[str, str] | None = None,
     matrix: Sequence[tuple[str, str]] = (),
-    search_path: str | None = None,
+    client_env: Mapping[str, str] | None = None,
 ) -> Prepared:
     """Everything that a run of `directory` needs, or the SparkiError that says what is wrong with which file.
 
     `pipelines`: words that name them, none: those that a push would start, or that `event` would. `jobs`: those alone, with what they
     need. `ref`: a commit instead of the working tree. `objects`: a folder for the snapshot's new objects, made if there are any.
     `event_payload`: laid over the payload that is made up. `inputs`: of a workflow_dispatch, as texts. `env`: the lowest layer of `env`.
-    `matrix`: (key, value) pairs that legs must have. `search_path`: the PATH that programs will be looked for in; None: don't look.
+    `matrix`: (key, value) pairs that legs must have. `client_env`: the variables by which programs are looked for; None: don't look.
     """
     asked = Asked(
         pipelines=pipelines,
@@ -131,7 +131,8 @@ def prepare(
     known = facts(repository, snapshot)
     settings = read_settings(_settings_file(repository, snapshot, at_commit=ref is not None))
     found = files.pipelines(repository, snapshot if ref else None)
-    maker = _Maker(asked, repository, known, settings, search_path)
+    machine = machine_for(known, settings, client_env, reader(repository, snapshot if ref else None))
+    maker = _Maker(asked, repository, known, machine)
     if pipelines:
         chosen = [(one, asked_event or event_for(one)) for one in by_name(found, pipelines, directory)]
     elif asked_event:
@@ -159,18 +160,11 @@ def _settings_file(repository: Repository, snapshot: Snapshot, *, at_commit: boo
 class _Maker:
     """Plans documents for their events, all of one request."""
 
-    def __init__(self, asked: Asked, repository: Repository, known: Facts, settings: Settings, search_path: str | None) -> None:
+    def __init__(self, asked: Asked, repository: Repository, known: Facts, machine: Machine) -> None:
         self.asked = asked
         self.repository = repository
         self.known = known
-        exists = None if search_path is None else _Search(search_path).exists
-        self.machine = Machine(
-            system=system_name(),
-            arch=_ARCHES.get(os.uname().machine, "X64"),
-            repository=known.repository,
-            exists=exists,
-            silence=settings.silence,
-        )
+        self.machine = machine
 
     def payload(self, event: str, document: Document | None = None, inputs: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """The payload of an event: what can be made up, and what was given laid over it."""
@@ -217,7 +211,7 @@ class _Maker:
             github,
             about,
             inputs,
-            tuple(differences(made, document, self.machine)),
+            tuple(differences(made, document, self.machine, known={"github": github, "inputs": inputs, "vars": self.asked.variables})),
             self._subject(document, event, about),
             detached=self.known.detached and github["ref"] == self.known.ref,
         )
@@ -230,16 +224,3 @@ class _Maker:
         if isinstance(release, Mapping):
             return str(release.get("name") or document.name)
         return self.known.commit.message.partition("\n")[0] if event == "push" else document.name
-
-
-class _Search:
-    """Looks for programs in the folders of a PATH, each once."""
-
-    def __init__(self, path: str) -> None:
-        self._folders = [folder for folder in path.split(os.pathsep) if folder]
-        self._known: dict[str, bool] = {}
-
-    def exists(self, name: str) -> bool:
-        if name not in self._known:
-            self._known[name] = any(os.access(os.path.join(folder, name), os.X_OK) for folder in self._folders)
-        return self._known[name]

@@ -107,6 +107,7 @@ class LocalAction:
     inputs: tuple[Input, ...] = ()
     outputs: Pairs = ()
     steps: tuple[StepPlan, ...] = ()
+    pre: str = ""  # which nobody runs
     main: str = ""  # relative to the folder
     post: str = ""
     post_if: Template | None = None
@@ -160,6 +161,7 @@ def _read(data: bytes, file: str, folder: str) -> LocalAction:
         inputs=tuple(_inputs(root.get("inputs"))),
         outputs=tuple(_outputs(root.get("outputs"))) if composite else (),
         steps=tuple(_step(index, node) for index, node in enumerate(nodes)),
+        pre=_text(runs, "pre"),
         main=_text(runs, "main"),
         post=_text(runs, "post"),
         post_if=template_of(runs.get("post-if")),

@@ -32,6 +32,8 @@ def run(step: Step) -> None:
     if not action.main:
         _composite(step, action, inputs)
         return
+    if action.pre:  # as on GitHub, whose runner learns only here what the action is, and warns too
+        _warn(step, f"the 'pre' script of '{uses}' is not run: that is done for actions of other repositories only (SPK021)")
     if action.post:
         # The inputs are evaluated anew at the job's end, as on GitHub: the variables may have changed.
         step.leave_for_later(action.post_if or ALWAYS, lambda post: launch.javascript(post, action, _inputs(post, action), post=True))

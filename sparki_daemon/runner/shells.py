@@ -10,10 +10,12 @@ _ARGUMENTS = {
     "sh": ("-e", "{0}"),
     "python": ("{0}",),
     "pwsh": ("-command", ". '{0}'"),
+    "powershell": ("-command", ". '{0}'"),
+    "cmd": ("/D", "/E:ON", "/V:OFF", "/S", "/C", 'CALL "{0}"'),
 }
-_ENDINGS = {"bash": ".sh", "sh": ".sh", "python": ".py", "pwsh": ".ps1"}
-_BEFORE = {"pwsh": "$ErrorActionPreference = 'stop'\n"}
-_AFTER = {"pwsh": "\nif ((Test-Path -LiteralPath variable:\\LASTEXITCODE)) { exit $LASTEXITCODE }"}
+_ENDINGS = {"bash": ".sh", "sh": ".sh", "python": ".py", "pwsh": ".ps1", "powershell": ".ps1", "cmd": ".cmd"}
+_BEFORE = dict.fromkeys(("pwsh", "powershell"), "$ErrorActionPreference = 'stop'\n") | {"cmd": "@echo off\n"}
+_AFTER = dict.fromkeys(("pwsh", "powershell"), "\nif ((Test-Path -LiteralPath variable:\\LASTEXITCODE)) { exit $LASTEXITCODE }")
 
 
 class ShellError(Exception):
@@ -47,7 +49,7 @@ def named(shell: str) -> Shell:
     except ValueError as error:
         raise ShellError(f"shell '{shell}' can't be split into words: {error}") from None
     if not words or not any("{0}" in word for word in words[1:]):
-        raise ShellError(f"shell '{shell}' is none of bash, sh, python, pwsh, and no command with {{0}} for the script")
+        raise ShellError(f"shell '{shell}' is none of {', '.join(_ARGUMENTS)}, and no command with {{0}} for the script")
     return Shell(words[0], tuple(words[1:]), _ENDINGS.get(words[0], ""), _BEFORE.get(words[0], ""), _AFTER.get(words[0], ""))
 
 

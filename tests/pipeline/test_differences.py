@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,13 +11,33 @@ import pytest
 from sparki_daemon.model.problem import Problem
 from sparki_daemon.pipeline import codes
 from sparki_daemon.pipeline.codes import CODES
-from sparki_daemon.pipeline.differences import Machine, differences, in_short
+from sparki_daemon.pipeline.differences import differences, in_short
+from sparki_daemon.pipeline.machine import Machine
 from sparki_daemon.pipeline.needs import select_jobs
 from sparki_daemon.pipeline.plan import plan
 from sparki_daemon.pipeline.reader import read
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "pipeline" / "differences"
-HERE = Machine(repository="ada/engine", exists=lambda name: name in {"make", "curl", "npm", "python", "python3", "docker", "sudo", "brew"})
+PROGRAMS = frozenset({"make", "curl", "npm", "python", "python3", "docker", "sudo", "brew", "bash", "sh"})
+ACTIONS = {
+    "./own": b"runs:\n  using: node24\n  pre: begin.js\n  main: main.js\n",
+    "./outer": b"runs: {using: composite, steps: [{uses: ./inner}, {uses: ./inner}, {uses: ./outer}]}\n",
+    "./inner": b"runs: {using: node20, main: m.js, pre: p.js}\n",
+    "./broken": b"runs: [",
+}
+
+
+def lacking(action: str, inputs: Mapping[str, str]) -> str:
+    """A machine with Python 3.12 and Node.js 22."""
+    text = inputs.get("python-version") or inputs.get("node-version") or ""
+    return "" if text in {"", "3.12", "22"} else f"there is no {action.removeprefix('actions/setup-')} {text} here"
+
+
+def action_file(uses: str) -> tuple[str, bytes] | None:
+    return (f"{uses.removeprefix('./')}/action.yml", ACTIONS[uses]) if uses in ACTIONS else None
+
+
+HERE = Machine(repository="ada/engine", exists=PROGRAMS.__contains__, lacking=lacking, action_file=action_file)
 
 
 def found(text: str, machine: Machine = HERE, jobs: tuple[str, ...] = ()) -> list[Problem]:
@@ -81,7 +101,7 @@ def test_what_would_change_the_machine_may_not_be_there_at_all() -> None:
     assert told == ["'sudo' would change this machine", "'apt' installs packages for this whole machine", "'docker' is this machine's own"]
 
 
-@pytest.mark.parametrize(("shell", "codes"), [("bash", ["SPK005"]), ("bash -e {0}", ["SPK005"]), ("python", []), ("pwsh", [])])
+@pytest.mark.parametrize(("shell", "codes"), [("bash", ["SPK005"]), ("bash -e {0}", ["SPK005"]), ("python", []), ("pwsh", ["SPK019"])])
 def test_a_script_in_another_language_is_not_read_as_a_shells(shell: str, codes: list[str]) -> None:
     own = f"on: push\njobs: {{a: {{runs-on: ubuntu-latest, steps: [{{run: sudo x, shell: '{shell}'}}]}}}}\n"
     default = f"on: push\ndefaults: {{run: {{shell: '{shell}'}}}}\njobs: {{a: {{runs-on: ubuntu-latest, steps: [{{run: sudo x}}]}}}}\n"
@@ -92,6 +112,52 @@ def test_a_script_in_another_language_is_not_read_as_a_shells(shell: str, codes:
 
 def test_a_difference_is_told_once_a_job() -> None:
     assert script("sudo a\nsudo b\nsudo c") == [("SPK005", "10:11")]
+
+
+STEPS = "on: push\nenv: {V: '3.9'}\njobs:\n  a:\n    runs-on: ubuntu-latest\n    env: {W: '${{ vars.W }}'}\n    steps:\n"
+
+
+@pytest.mark.parametrize(
+    ("given", "asked"),
+    [
+        ("3.12", None),
+        ("3.8", "3.8"),
+        ("${{ env.V }}", "3.9"),
+        ("3.${{ inputs.minor }}", "3.7"),
+        ("${{ vars.NEWEST }}", "3.15"),
+        ("${{ env.W }}", None),
+        ("${{ env.SET_BY_A_STEP }}", None),
+        ("${{ env }}", None),
+        ("${{ steps.v.outputs.v }}", None),
+        ("${{ hashFiles('x') }}", None),
+    ],
+)
+def test_a_version_is_missed_where_it_is_known_before_the_run(given: str, asked: str | None) -> None:
+    document = read(f'{STEPS}      - {{uses: actions/setup-python@v6, with: {{python-version: "{given}"}}}}\n'.encode(), "ci.yml")
+    known = {"inputs": {"minor": 7}, "vars": {"NEWEST": "3.15"}, "github": {"ref_name": "main"}}
+    told = differences(plan(document, github={"ref_name": "main"}), document, HERE, known)
+
+    assert [problem.message for problem in told if problem.code == codes.ABSENT_VERSION] == (
+        [f"there is no python {asked} here"] if asked else []
+    )
+
+
+def test_a_version_of_a_matrix_that_waits_for_other_jobs_is_not_judged() -> None:
+    late = "{matrix: {v: '${{ fromJSON(needs.a.outputs.v) }}'}}"
+    setup = "{uses: actions/setup-node@v6, with: {node-version: '${{ matrix.v }}'}}"
+    first = "on: push\njobs:\n  a: {runs-on: ubuntu-latest, outputs: {v: '[1]'}, steps: [{run: a}]}\n"
+    text = f"{first}  b: {{needs: a, runs-on: ubuntu-latest, strategy: {late}, steps: [{setup}]}}\n"
+
+    assert found(text) == []
+
+
+def test_a_shell_that_a_step_has_set_up_is_not_missed() -> None:
+    bare = replace(HERE, exists=lambda _: False, lacking=None)
+    python = "      - {run: 'a()', shell: python}\n"
+
+    assert [problem.code for problem in found(STEPS + python, bare)] == ["SPK019"]
+    assert found(f"{STEPS}      - uses: actions/setup-python@v6\n{python}", bare) == []
+    assert found(STEPS + python, replace(bare, exists=None)) == []
 
 
 def test_what_the_project_accepts_is_not_told() -> None:

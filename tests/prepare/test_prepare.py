@@ -256,14 +256,59 @@ def test_differences_are_told_at_the_head_of_a_run_unless_they_are_accepted(made
     tools = tmp_path / "bin"
     tools.mkdir()
 
-    prepared = made(search_path=str(tools))
+    prepared = made(client_env={"PATH": str(tools)})
     assert [problem.code for problem in prepared.notes] == ["SPK004", "SPK005"]
     assert [problem.code for problem in prepared.planned[0].differences] == ["SPK005", "SPK004", "SPK004"]
     for name in ("jq", "make"):
         (tools / name).write_text("")
         (tools / name).chmod(0o755)
     (folder / "sparki.yml").write_text("silence: [SPK005]\n")
-    assert made(search_path=str(tools)).notes == ()
+    assert made(client_env={"PATH": str(tools)}).notes == ()
+
+
+def program(path: Path, prints: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\necho {prints}\n")
+    path.chmod(0o755)
+
+
+SETUP = """on: push
+jobs:
+  a:
+    runs-on: ubuntu-latest
+    strategy: {matrix: {v: ['3.1', '3.99'], node: [1, 99]}}
+    steps:
+      - {uses: actions/setup-python@v6, with: {python-version: '${{ matrix.v }}'}}
+      - {uses: actions/setup-python@v6, with: {python-version-file: .python-version}}
+      - {uses: actions/setup-node@v6, with: {node-version: '${{ matrix.node }}'}}
+      - {uses: actions/setup-node@v6, with: {node-version-file: package.json}}
+      - {uses: actions/setup-node@v6}
+      - {uses: ./own}
+"""
+
+
+def test_versions_are_looked_for_among_those_of_the_client(made: Make, tmp_path: Path) -> None:
+    program(tmp_path / ".pyenv/versions/3.99.2/bin/python", "none")
+    program(tmp_path / ".nvm/versions/node/v99.1.0/bin/node", "none")
+    program(tmp_path / "bin/node", "v1.2.3")
+    files = {f"{WORKFLOWS}a.yml": SETUP, ".python-version": "3.99.7\n", "package.json": '{"engines": {"node": ">=100"}}'}
+    made(files={**files, "own/action.yaml": "runs: {using: node24, main: a.js, pre: b.js}\n"})
+
+    told = made(client_env={"PATH": str(tmp_path / "bin"), "HOME": str(tmp_path)}).planned[0].differences
+    places = [(problem.code, str(problem.at).removeprefix(WORKFLOWS)) for problem in told]
+    pythons = [problem.message for problem in told if "Python" in problem.message]
+
+    assert places == [
+        ("SPK018", "a.yml:7:64"),
+        ("SPK018", "a.yml:8:69"),
+        ("SPK018", "a.yml:10:65"),
+        ("SPK021", "own/action.yaml:1:35"),
+    ]
+    assert [message.split(";")[0] for message in pythons] == [
+        "there is no Python 3.1 on this machine, and none is fetched",
+        "there is no Python 3.99.7 on this machine, and none is fetched",
+    ]
+    assert told[2].message.endswith("there is no Node.js >=100 on this machine, and none is fetched; there: 1.2.3, 99.1.0")
 
 
 def test_nobody_looks_for_programs_unless_told_where(made: Make) -> None:

@@ -275,7 +275,9 @@ def test_a_javascript_action_gets_its_inputs_and_its_end_what_it_left(runner: Dr
         step("echo ${{ steps.js.outputs.answer }}", if_="always()"),
     )
 
-    assert lines(done, 1)[1:] == ["in true no a b"]
+    unrun = "the 'pre' script of './act' is not run: that is done for actions of other repositories only (SPK021)"
+    assert lines(done, 1)[1:] == [f"Warning: {unrun}", "in true no a b"]
+    assert [found["message"] for found in done.steps[1]["annotations"]] == [unrun]
     assert done.conclusions == ["success", "success", "failure", "success", "success", "success"]
     assert [(record["step"], record["name"]) for record in done.steps[4:]] == [(4, "Post Second"), (5, "Post Run ./act")]
     assert [record.get("post") for record in done.steps] == [None, None, None, None, True, True]

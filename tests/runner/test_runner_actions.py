@@ -11,9 +11,9 @@ from driver import Driver, step
 
 from sparki_daemon.pipeline.actions import NATIVE
 from sparki_daemon.runner.actions import ACTIONS
-from sparki_daemon.runner.actions.python_versions import Interpreter, best, installed, read_wanted, versions_of_file
 from sparki_daemon.source.repository import find
 from sparki_daemon.source.snapshot import take
+from sparki_daemon.toolchains.python import Interpreter, best, installed, read_wanted, versions_of_file
 
 CHECKOUT = step(uses="actions/checkout@v5", id="co")
 AUTHOR = {f"GIT_{who}_{what}": "a@b.c" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from driver import Done, Driver, step
 
-from sparki_daemon.runner.actions.node_versions import Node, best, read_range, version_of_file
+from sparki_daemon.toolchains.node import Node, best, read_range, version_of_file
 
 VERSIONS = ((16, 20, 2), (18, 1, 0), (18, 20, 4), (20, 9, 0), (21, 1, 0))
 THERE = [Node(version, ".".join(map(str, version))) for version in VERSIONS]

@@ -14,6 +14,7 @@ from sparki_daemon.runner.shells import ShellError, default, named
         ("sh", ["sh", "-e", "/t/s"], ".sh"),
         ("python", ["python", "/t/s"], ".py"),
         ("pwsh", ["pwsh", "-command", ". '/t/s'"], ".ps1"),
+        ("powershell", ["powershell", "-command", ". '/t/s'"], ".ps1"),
         ("bash -x {0}", ["bash", "-x", "/t/s"], ".sh"),
         ("/opt/perl -w {0} last", ["/opt/perl", "-w", "/t/s", "last"], ""),
         ("node --import='a b' file:{0}", ["node", "--import=a b", "file:/t/s"], ""),

@@ -146,7 +146,7 @@ def _prepared(request: dict[str, Any], objects: str) -> Prepared:
         variables=request.get("variables"),
         env=request.get("lowest_env"),
         matrix=[(name, value) for name, _, value in (word.partition("=") for word in request.get("matrix", ()))],
-        search_path=request["env"].get("PATH", ""),
+        client_env=request["env"],
     )
 
 

@@ -8,10 +8,9 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
 
 from sparki_daemon.runner.actions.call import Call
-from sparki_daemon.runner.actions.node_versions import Node, best, installed, read_range, version_of_file
+from sparki_daemon.toolchains.node import Node, choose, in_path, installed, version_of_file
 
 _PROGRAMS = ("node", "npm", "npx", "corepack")
 _NO_TOKEN = "XXXXX-XXXXX-XXXXX-XXXXX"  # noqa: S105  # what GitHub's action sets where there is none: npm wants the variable
@@ -46,14 +45,7 @@ def _node(call: Call) -> Node:
     text = _wanted(call)
     users = {name: value for name, value in call.run["env"].items() if name.startswith("XDG_")}  # the step's are the job's own
     env = {**{name: value for name, value in call.env.items() if not name.startswith("XDG_")}, **users}
-    there = [*_in_path(call), *installed(env, call.run["user_home"])]
-    if not text and there:
-        return there[0]
-    found = best(read_range(text), there)
-    if found:
-        return found
-    names = ", ".join(".".join(map(str, version)) for version in sorted({node.version for node in there})) or "none"
-    raise ValueError(f"there is no Node.js {text or 'at all'} on this machine, and none is fetched; there: {names}")
+    return choose(text, [*in_path(call.env.get("PATH", "")), *installed(env, call.run["user_home"])])
 
 
 def _wanted(call: Call) -> str:
@@ -69,21 +61,6 @@ def _wanted(call: Call) -> str:
         text = version_of_file(name, file.read())
     call.say(f"{name} asks for Node.js {text}")
     return text
-
-
-def _in_path(call: Call) -> list[Node]:
-    """Those in PATH, asked for their version; what does not answer like one is none."""
-    found = []
-    for folder in dict.fromkeys(call.env.get("PATH", "").split(os.pathsep)):
-        path = os.path.join(folder, "node")
-        if os.path.isabs(path) and os.access(path, os.X_OK) and not os.path.isdir(path):
-            try:
-                done = subprocess.run([path, "--version"], stdin=subprocess.DEVNULL, capture_output=True, check=True, timeout=20)
-            except (OSError, subprocess.SubprocessError):
-                continue
-            if match := re.fullmatch(r"v(\d+)\.(\d+)\.(\d+)\S*\s*", done.stdout.decode("utf-8", "replace")):
-                found.append(Node(tuple(map(int, match.groups())), path))
-    return found
 
 
 def _folder(call: Call, node: Node) -> str:

@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
-import subprocess
 from collections.abc import Iterable
 from typing import Any
 
 from sparki_daemon.runner.actions.call import Call
-from sparki_daemon.runner.actions.python_versions import Interpreter, best, installed, read_wanted, versions_of_file
+from sparki_daemon.toolchains.python import Interpreter, ask, choose, installed, versions_of_file
 
 # What a fresh Python of GitHub's has beside its standard library; all but pip belong to it up to 3.11 only.
 _SEED = re.compile(r"pip\Z|pip-[^/]+\.dist-info\Z")
 _OLD_SEED = re.compile(
     r"(?:pip|setuptools|pkg_resources|_distutils_hack|distutils-precedence\.pth)\Z|(?:pip|setuptools)-[^/]+\.dist-info\Z"
 )
-_ASK = """
-import importlib.util as u, json, sys
-pip, ensure = u.find_spec("pip"), u.find_spec("ensurepip")
-print(json.dumps({
-    "version": sys.version_info[:3], "executable": getattr(sys, "_base_executable", None) or sys.executable,
-    "prefix": sys.base_prefix, "platlibdir": getattr(sys, "platlibdir", "lib"),
-    "pip": pip and pip.origin, "ensurepip": ensure and ensure.origin,
-}))
-"""
 _PIP = """#!{python}
 import sys
 from pip._internal.cli.main import main
@@ -37,7 +26,7 @@ def main(call: Call) -> int:
     """Make an environment of each Python that is asked for; `python` is that of the last, as on GitHub."""
     try:
         pythons = installed(call.env, call.run["user_home"])
-        chosen = [_choose(text, pythons) for text in _texts(call)]
+        chosen = [choose(text, pythons) for text in _texts(call)]
         made = [_environment(call, interpreter) for interpreter in chosen]
         update = call.flag("update-environment", default=True)
     except (ValueError, OSError) as error:
@@ -73,32 +62,9 @@ def _texts(call: Call) -> list[str]:
     return texts
 
 
-def _choose(text: str, pythons: list[Interpreter]) -> Interpreter:
-    """The best Python for one version asked for. Raises ValueError that names those that are there."""
-    wanted = read_wanted(text)
-    if found := best(wanted, pythons):
-        return found
-    asked = [Interpreter(tuple(_ask(python.path)["version"]), python.path) if len(python.version) < 3 else python for python in pythons]
-    if found := best(wanted, asked):
-        return found
-    there = ", ".join(".".join(map(str, version)) for version in sorted({python.version for python in asked})) or "none"
-    raise ValueError(f"there is no Python {text} on this machine, and none is fetched; there: {there}")
-
-
-def _ask(path: str) -> dict[str, Any]:
-    """What a Python says about itself. Raises ValueError for a program that does not answer like one."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    try:
-        done = subprocess.run([path, "-c", _ASK], env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=True, timeout=60)
-        answer: dict[str, Any] = json.loads(done.stdout)
-    except (OSError, subprocess.SubprocessError, ValueError):
-        raise ValueError(f"{path} does not start as a Python should") from None
-    return answer
-
-
 def _environment(call: Call, interpreter: Interpreter) -> tuple[str, str, str]:
     """Make an environment: its folder, its Python's whole version and prefix. Made by hand: `venv` with pip takes seconds."""
-    about = _ask(interpreter.path)
+    about = ask(interpreter.path)
     version = ".".join(map(str, about["version"]))
     minor = ".".join(map(str, about["version"][:2]))
     folder = os.path.join(call.work, "tools", "Python", version)

@@ -1,10 +1,12 @@
-"""Which Node.js a workflow asks for, among those that are there. Pure, but for `installed`, which looks."""
+"""Which Node.js a workflow asks for, among those that are there. Pure, but for `installed` and `in_path`, which look."""
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
+import subprocess
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -164,3 +166,36 @@ def installed(env: Mapping[str, str], home: str) -> list[Node]:
             if match and os.access(path, os.X_OK):
                 found.append(Node(tuple(map(int, match.groups())), path))
     return found
+
+
+def in_path(path: str) -> list[Node]:
+    """Those in PATH, asked for their version; what does not answer like one is none."""
+    found = []
+    for folder in dict.fromkeys(path.split(os.pathsep)):
+        program = os.path.join(folder, "node")
+        if os.path.isabs(program) and os.access(program, os.X_OK) and not os.path.isdir(program):
+            about = os.stat(program)
+            if version := _version_of(program, about.st_ino, about.st_mtime_ns):
+                found.append(Node(version, program))
+    return found
+
+
+@functools.lru_cache(maxsize=64)
+def _version_of(program: str, _inode: int, _changed_ns: int) -> Version | None:
+    """Asked once for as long as the program is the same: a daemon plans many runs."""
+    try:
+        done = subprocess.run([program, "--version"], stdin=subprocess.DEVNULL, capture_output=True, check=True, timeout=20)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    match = re.fullmatch(r"v(\d+)\.(\d+)\.(\d+)\S*\s*", done.stdout.decode("utf-8", "replace"))
+    return tuple(map(int, match.groups())) if match else None
+
+
+def choose(text: str, nodes: list[Node]) -> Node:
+    """The Node.js for the version asked for, whichever comes first where none is. Raises ValueError that names those that are there."""
+    if not text and nodes:
+        return nodes[0]
+    if found := best(read_range(text), nodes):
+        return found
+    names = ", ".join(".".join(map(str, version)) for version in sorted({node.version for node in nodes})) or "none"
+    raise ValueError(f"there is no Node.js {text or 'at all'} on this machine, and none is fetched; there: {names}")

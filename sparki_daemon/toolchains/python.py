@@ -1,16 +1,28 @@
-"""Which Python a workflow asks for, among those that are there. Pure, but for `installed`, which looks."""
+"""Which Python a workflow asks for, among those that are there. Pure, but for `installed`, which looks, and `ask`, which starts one."""
 
 from __future__ import annotations
 
+import functools
+import json
 import os
 import re
+import subprocess
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 Version = tuple[int, ...]
 
 _NAME = re.compile(r"python3\.(\d+)\Z")
 _CLAUSE = re.compile(r"(>=|<=|==|!=|~=|>|<|=|~|\^)?\s*v?([0-9][0-9.xX*]*)")
+_ASK = """
+import importlib.util as u, json, sys
+pip, ensure = u.find_spec("pip"), u.find_spec("ensurepip")
+print(json.dumps({
+    "version": sys.version_info[:3], "executable": getattr(sys, "_base_executable", None) or sys.executable,
+    "prefix": sys.base_prefix, "platlibdir": getattr(sys, "platlibdir", "lib"),
+    "pip": pip and pip.origin, "ensurepip": ensure and ensure.origin,
+}))
+"""
 
 
 class Interpreter(NamedTuple):
@@ -73,6 +85,40 @@ def best(wanted: Wanted, interpreters: Iterable[Interpreter]) -> Interpreter | N
     """The newest that fits; of several with one version the first. None: none fits."""
     fitting = [interpreter for interpreter in interpreters if wanted.fits(interpreter.version)]
     return max(fitting, key=lambda interpreter: interpreter.version, default=None)
+
+
+def choose(text: str, pythons: list[Interpreter]) -> Interpreter:
+    """The best Python for one version asked for; starts those whose whole version counts. Raises ValueError that names those there."""
+    wanted = read_wanted(text)
+    if found := best(wanted, pythons):
+        return found
+    asked = [python if len(python.version) == 3 else Interpreter(_version(python.path), python.path) for python in pythons]
+    if found := best(wanted, asked):
+        return found
+    there = ", ".join(".".join(map(str, version)) for version in sorted({python.version for python in asked})) or "none"
+    raise ValueError(f"there is no Python {text} on this machine, and none is fetched; there: {there}")
+
+
+def ask(path: str) -> dict[str, Any]:
+    """What a Python says about itself. Raises ValueError for a program that does not answer like one."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    try:
+        done = subprocess.run([path, "-c", _ASK], env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=True, timeout=60)
+        answer: dict[str, Any] = json.loads(done.stdout)
+    except (OSError, subprocess.SubprocessError, ValueError):
+        raise ValueError(f"{path} does not start as a Python should") from None
+    return answer
+
+
+def _version(path: str) -> Version:
+    about = os.stat(path)
+    return _version_of(path, about.st_ino, about.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=64)
+def _version_of(path: str, _inode: int, _changed_ns: int) -> Version:
+    """Asked once for as long as the program is the same: a daemon plans many runs."""
+    return tuple(ask(path)["version"])
 
 
 def versions_of_file(name: str, text: str) -> list[str]:
