@@ -36,7 +36,7 @@ def show_plans(output: Output, here: str, pipelines: list[str], *, jobs: list[st
             matrix=[(name, value) for name, _, value in (word.partition("=") for word in given.get("matrix", ()))],
             client_env=os.environ,
         )
-    for note in prepared.snapshot.notes:
+    for note in (*prepared.snapshot.notes, *prepared.left_out):
         output.note("note: " + printable(note.message))
     for planned in prepared.planned:
         if output.as_json:

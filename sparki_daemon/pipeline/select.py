@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from sparki_daemon.model.problem import Problem, SparkiError
 from sparki_daemon.pipeline.document import Document
@@ -15,6 +15,9 @@ Filters = Mapping[str, tuple[str, ...]]
 _PULL_REQUESTS = frozenset({"pull_request", "pull_request_target"})
 _PULL_REQUEST_TYPES = ("opened", "synchronize", "reopened")
 _MOST_PATHS = 300
+
+Paths = Callable[[str], tuple[str, ...] | None]
+"""The files that an event of that name changed; None: nobody knows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,11 +74,6 @@ def starts_on_push(document: Document, branch: str) -> bool:
     return starts(document, Occurrence(event="push", branch=branch))
 
 
-def starts_on_pull_request(document: Document, base: str) -> bool:
-    """Whether a pull request to `base` that was just opened or got new commits would start the pipeline."""
-    return starts(document, Occurrence(event="pull_request", branch=base, types=_PULL_REQUEST_TYPES))
-
-
 def event_for(document: Document) -> str:
     """The event that a pipeline that was named runs on when none is asked for: the first of its own that Sparki can make up."""
     own = {trigger.event for trigger in document.triggers}
@@ -84,17 +82,33 @@ def event_for(document: Document) -> str:
     )
 
 
-def started(documents: Sequence[Document], *, branch: str | None, default_branch: str) -> tuple[list[Document], str]:
-    """The pipelines that `sparki run` without a name starts, and the event that starts them: `push` or `pull_request`.
+@dataclass(frozen=True, slots=True)
+class Started:
+    """What `sparki run` without a name starts, and on which event (empty: nothing). `unchanged`: whose `paths` no changed file is among."""
 
-    Those that a push of the branch would start; if none, those that a pull request to the default branch would.
-    `branch` None: the HEAD is detached, and counts as the default branch. Both empty: nothing would be started.
+    chosen: tuple[Document, ...] = ()
+    event: str = ""
+    unchanged: tuple[Document, ...] = ()
+
+
+def started(documents: Sequence[Document], *, branch: str | None, default_branch: str, paths: Paths) -> Started:
+    """The pipelines that a push of the branch would start; if none, those that a pull request to the default branch would.
+
+    `branch` None: the HEAD is detached, and counts as the default branch. `paths`: the files that an event of that name would bring,
+    asked only where they decide; None: unknown, so that no filter on them keeps anything out.
     """
-    pushed = [document for document in documents if starts_on_push(document, branch or default_branch)]
-    if pushed:
-        return pushed, "push"
-    requested = [document for document in documents if starts_on_pull_request(document, default_branch)]
-    return requested, "pull_request" if requested else ""
+    push = Occurrence(event="push", branch=branch or default_branch)
+    request = Occurrence(event="pull_request", branch=default_branch, types=_PULL_REQUEST_TYPES)
+    unchanged: list[Document] = []
+    for occurrence in (push, request):
+        meant = [document for document in documents if starts(document, occurrence)]
+        decide = any(has_path_filter(document, occurrence.event) for document in meant)
+        brought = replace(occurrence, paths=paths(occurrence.event) if decide else None)
+        chosen = [document for document in meant if starts(document, brought)]
+        unchanged += [document for document in meant if document not in chosen and document not in unchanged]
+        if chosen:
+            return Started(tuple(chosen), occurrence.event, tuple(one for one in unchanged if one not in chosen))
+    return Started(unchanged=tuple(unchanged))
 
 
 def names_of(file: str, name: str) -> tuple[str, ...]:

@@ -9,11 +9,8 @@ from typing import Any
 from sparki_daemon.model.problem import Problem, SparkiError
 from sparki_daemon.pipeline.document import Document
 from sparki_daemon.pipeline.reader import read
-from sparki_daemon.pipeline.select import Occurrence, has_path_filter, named, names_of, started, starts
+from sparki_daemon.pipeline.select import Occurrence, Paths, Started, has_path_filter, named, names_of, started, starts
 from sparki_daemon.source.facts import Facts
-
-Paths = Callable[[], tuple[str, ...] | None]
-"""Asks git which files the event changed."""
 
 
 def by_name(found: Mapping[str, bytes], words: Sequence[str], directory: str) -> list[Document]:
@@ -46,20 +43,48 @@ def _needed(files: Mapping[str, bytes], words: Sequence[str]) -> Mapping[str, by
     return chosen
 
 
-def by_push(found: Mapping[str, bytes], known: Facts) -> tuple[list[Document], str]:
-    """The documents that a push would start, else those that a pull request would, and which of the two it is.
+def by_push(found: Mapping[str, bytes], known: Facts, paths: Paths) -> Started:
+    """What a push would start, else what a pull request would. `paths`: the files that such an event changes.
 
-    Raises SparkiError: `no_pipeline`, `nothing_to_run`.
+    Raises SparkiError: `no_pipeline`, `nothing_to_run` with the reason for each.
     """
     documents = _all(found)
-    chosen, event = started(documents, branch=known.branch_name, default_branch=known.default_branch)
-    if not chosen:
+    first = started(documents, branch=known.branch_name, default_branch=known.default_branch, paths=paths)
+    if not first.chosen:
         tried = f"neither a push of '{known.branch_name or known.ref}' nor a pull request to '{known.default_branch}'"
-        raise _nothing(f"{tried} starts a pipeline here", documents)
-    return chosen, event
+        reasons = {one.file: _why_not(one, first, known.branch_name or known.default_branch) for one in documents}
+        raise _nothing(f"{tried} starts a pipeline here", documents, reasons)
+    return first
 
 
-def by_event(found: Mapping[str, bytes], event: str, payload: Mapping[str, Any], paths: Paths) -> list[Document]:
+def not_started(first: Started) -> tuple[Problem, ...]:
+    """What to say of the pipelines that only their `paths` keep from being started."""
+    return tuple(
+        Problem(
+            code="not_started",
+            message=f"'{_stem(one)}' is not started: no changed file is among its 'paths' (`sparki run {_stem(one)}` runs it)",
+        )
+        for one in first.unchanged
+    )
+
+
+def _why_not(document: Document, first: Started, branch: str) -> str:
+    if document in first.unchanged:
+        return "no changed file is among its 'paths'"
+    events = {trigger.event: trigger for trigger in document.triggers}
+    filters = events["push"].filters if "push" in events else {}
+    if "push" in events and {"branches", "branches-ignore"} & filters.keys():
+        return f"its 'branches' leave out '{branch}'"
+    if "push" in events:
+        return "it starts on pushed tags alone"
+    if "pull_request" in events:
+        return "no pull request here is of its 'branches' or 'types'"
+    return f"it starts on {', '.join(events) or 'nothing'}"
+
+
+def by_event(
+    found: Mapping[str, bytes], event: str, payload: Mapping[str, Any], paths: Callable[[], tuple[str, ...] | None]
+) -> list[Document]:
     """The documents that an event with this payload would start, all filters obeyed. `paths` is asked where a filter needs it.
 
     Raises SparkiError: `no_pipeline`, `nothing_to_run`.
@@ -95,9 +120,13 @@ def occurrence_of(event: str, payload: Mapping[str, Any], paths: tuple[str, ...]
     )
 
 
-def _nothing(message: str, documents: Sequence[Document]) -> SparkiError:
-    stems = ", ".join(names_of(document.file, document.name)[2] for document in documents)
-    return SparkiError(Problem(code="nothing_to_run", message=message, hint=f"name one: sparki run PIPELINE, of {stems}"))
+def _nothing(message: str, documents: Sequence[Document], reasons: Mapping[str, str] | None = None) -> SparkiError:
+    told = (f"{_stem(one)} ({reasons[one.file]})" if reasons else _stem(one) for one in documents)
+    return SparkiError(Problem(code="nothing_to_run", message=message, hint=f"name one: sparki run PIPELINE, of {', '.join(told)}"))
+
+
+def _stem(document: Document) -> str:
+    return names_of(document.file, document.name)[2]
 
 
 def _all(found: Mapping[str, bytes]) -> list[Document]:

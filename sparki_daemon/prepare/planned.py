@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from sparki_daemon.model.plan import Plan
@@ -24,13 +25,14 @@ from sparki_daemon.pipeline.select import event_for, names_of
 from sparki_daemon.pipeline.settings import FILE, Settings, read_settings
 from sparki_daemon.pipeline.triggers import DISPATCH
 from sparki_daemon.prepare.asked import Asked
-from sparki_daemon.prepare.choice import by_event, by_name, by_push
+from sparki_daemon.prepare.choice import by_event, by_name, by_push, not_started
 from sparki_daemon.prepare.machine import machine_for, reader
 from sparki_daemon.source import files
-from sparki_daemon.source.changed import base_sha, changed_paths
+from sparki_daemon.source.changed import base_sha, changed_paths, pushed_paths
 from sparki_daemon.source.events import merged, payload
 from sparki_daemon.source.facts import Facts, facts
 from sparki_daemon.source.github_context import github_context
+from sparki_daemon.source.push import Push, push_of
 from sparki_daemon.source.repository import Repository, find
 from sparki_daemon.source.snapshot import Snapshot, at_revision, take
 
@@ -80,6 +82,7 @@ class Prepared:
     planned: tuple[Planned, ...]
     settings: Settings = field(default_factory=Settings)
     variables: Mapping[str, str] = field(default_factory=dict)
+    left_out: tuple[Problem, ...] = ()  # the pipelines that only their `paths` keep from being started
 
     @property
     def source(self) -> dict[str, Any]:
@@ -89,8 +92,8 @@ class Prepared:
 
     @property
     def notes(self) -> tuple[Problem, ...]:
-        """What to say at the head of the runs: what the snapshot left out, and a line for each kind of difference."""
-        return (*self.snapshot.notes, *in_short([found for one in self.planned for found in one.differences]))
+        """What to say at the head of the runs: what was left out, and a line for each kind of difference."""
+        return (*self.snapshot.notes, *self.left_out, *in_short([found for one in self.planned for found in one.differences]))
 
 
 def prepare(
@@ -132,7 +135,8 @@ def prepare(
     settings = read_settings(_settings_file(repository, snapshot, at_commit=ref is not None))
     found = files.pipelines(repository, snapshot if ref else None)
     machine = machine_for(known, settings, client_env, reader(repository, snapshot if ref else None))
-    maker = _Maker(asked, repository, known, machine)
+    maker = _Maker(asked, repository, snapshot, known, machine)
+    left_out: tuple[Problem, ...] = ()
     if pipelines:
         chosen = [(one, asked_event or event_for(one)) for one in by_name(found, pipelines, directory)]
     elif asked_event:
@@ -140,9 +144,10 @@ def prepare(
         documents = by_event(found, asked_event, made_up, lambda: changed_paths(repository, snapshot, known, made_up))
         chosen = [(one, asked_event) for one in documents]
     else:
-        documents, fitting = by_push(found, known)
-        chosen = [(one, fitting) for one in documents]
-    return Prepared(repository, snapshot, known, maker.all(chosen), settings, asked.variables)
+        first = by_push(found, known, maker.paths)
+        chosen = [(one, first.event) for one in first.chosen]
+        left_out = not_started(first)
+    return Prepared(repository, snapshot, known, maker.all(chosen), settings, asked.variables, left_out)
 
 
 def _settings_file(repository: Repository, snapshot: Snapshot, *, at_commit: bool) -> bytes | None:
@@ -160,11 +165,23 @@ def _settings_file(repository: Repository, snapshot: Snapshot, *, at_commit: boo
 class _Maker:
     """Plans documents for their events, all of one request."""
 
-    def __init__(self, asked: Asked, repository: Repository, known: Facts, machine: Machine) -> None:
+    def __init__(self, asked: Asked, repository: Repository, snapshot: Snapshot, known: Facts, machine: Machine) -> None:
         self.asked = asked
         self.repository = repository
+        self.snapshot = snapshot
         self.known = known
         self.machine = machine
+
+    @cached_property
+    def push(self) -> Push:
+        """The push that would bring this source; git is asked for it once."""
+        return push_of(self.repository, self.snapshot, self.known)
+
+    def paths(self, event: str) -> tuple[str, ...] | None:
+        """The files that an event which nobody asked for would bring; None where it would bring nothing, so that none would happen."""
+        if event == "push":
+            return pushed_paths(self.snapshot, self.push) if self.push.told else None
+        return changed_paths(self.repository, self.snapshot, self.known, self.payload(event)) or None
 
     def payload(self, event: str, document: Document | None = None, inputs: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """The payload of an event: what can be made up, and what was given laid over it."""
@@ -173,7 +190,8 @@ class _Maker:
             base = base_sha(self.repository, self.known, self.known.default_branch)
         crons = [cron.text for trigger in (document.triggers if document else ()) for cron in trigger.crons]
         file = document.file if document else ""
-        made_up = payload(self.known, event, base_sha=base, inputs=inputs, workflow_file=file, cron=crons[0] if crons else "")
+        push = self.push if event == "push" else None
+        made_up = payload(self.known, event, push=push, base_sha=base, inputs=inputs, workflow_file=file, cron=crons[0] if crons else "")
         given = {key: value for key, value in (self.asked.payload or {}).items() if inputs is None or key != "inputs"}
         return merged(made_up, given)
 

@@ -9,6 +9,7 @@ from typing import Any
 from sparki_daemon.source import git
 from sparki_daemon.source.facts import Facts
 from sparki_daemon.source.files import snapshot_env
+from sparki_daemon.source.push import MOST_COMPARED, Push, new_branch
 from sparki_daemon.source.refs import read_refs
 from sparki_daemon.source.repository import Repository
 from sparki_daemon.source.snapshot import Snapshot
@@ -22,10 +23,10 @@ def base_sha(repository: Repository, known: Facts, branch: str) -> str:
 
 
 def changed_paths(repository: Repository, snapshot: Snapshot, known: Facts, event: Mapping[str, Any]) -> tuple[str, ...] | None:
-    """The files that a push or pull request changed, in git's order; None where its commits are not here, or it is another event.
+    """The files that a push or pull request changed, in git's order.
 
-    A push is compared with what was there before it (two-dot), a pull request with where it left its base (three-dot), a new
-    branch with where it left the default branch.
+    A push is compared with what was there before it (two-dot), a new branch with the parent of its deepest new commit, a pull request
+    with where it left its base (three-dot). None where its commits are not here, where GitHub would not compare, or for another event.
     Source: GITHUB.md §4.
     """
     request = event.get("pull_request")
@@ -35,13 +36,15 @@ def changed_paths(repository: Repository, snapshot: Snapshot, known: Facts, even
         return _diff(snapshot, _fork_point(repository, snapshot, sha), _after(snapshot, known, str(_head_of(request))))
     if "before" not in event:
         return None
+    if len(event.get("commits") or ()) > MOST_COMPARED or str(event.get("ref")).startswith("refs/tags/"):
+        return None
     before, after = str(event["before"]), _after(snapshot, known, str(event.get("after") or ""))
-    if before.strip("0"):
-        return _diff(snapshot, before, after)
-    if known.branch_name == known.default_branch:
-        return _diff(snapshot, _empty_tree(snapshot), after)
-    here = base_sha(repository, known, known.default_branch)
-    return _diff(snapshot, _fork_point(repository, snapshot, here) or _empty_tree(snapshot), after)
+    return _diff(snapshot, before if before.strip("0") else new_branch(repository, snapshot, known).base, after)
+
+
+def pushed_paths(snapshot: Snapshot, push: Push) -> tuple[str, ...] | None:
+    """The files that a push of this source changes, in git's order; None where GitHub would not compare, or what it had isn't here."""
+    return _diff(snapshot, push.base, snapshot.tree)
 
 
 def _head_of(request: Mapping[str, Any]) -> str:
@@ -60,13 +63,6 @@ def _fork_point(repository: Repository, snapshot: Snapshot, base: str) -> str:
         return ""
     found = git.run(["merge-base", base, snapshot.head], cwd=repository.root)
     return os.fsdecode(found.out).strip() if found.code == 0 else ""
-
-
-def _empty_tree(snapshot: Snapshot) -> str:
-    """The id of the tree that holds nothing, which git knows without having it."""
-    if snapshot.object_format == "sha256":
-        return "6ef19b41225c5369f1c104d45d8d85efa9b057b53b14b4b9b939dd74decc5321"
-    return "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 
 
 def _diff(snapshot: Snapshot, before: str, after: str) -> tuple[str, ...] | None:

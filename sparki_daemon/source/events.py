@@ -5,11 +5,12 @@ Source: GitHub's docs, "Webhook events and payloads", and GITHUB.md §4.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from sparki_daemon.source.facts import Facts
 from sparki_daemon.source.github_context import common, dispatch_event, push_event
+from sparki_daemon.source.push import Push
 from sparki_daemon.source.remote import server_url
 
 _NUMBER = 1  # of a pull request that nobody has opened yet
@@ -19,6 +20,7 @@ def payload(
     known: Facts,
     event: str,
     *,
+    push: Push | None = None,
     base_sha: str = "",
     inputs: Mapping[str, Any] | None = None,
     workflow_file: str = "",
@@ -26,7 +28,8 @@ def payload(
 ) -> dict[str, Any]:
     """The payload of an event that would have brought this source.
 
-    `base_sha`: where a pull request's base stands; `inputs`, `workflow_file`: of a workflow_dispatch; `cron`: of a schedule.
+    `push`: what a push brings, which it must be given; `base_sha`: where a pull request's base stands; `inputs`, `workflow_file`: of a
+    workflow_dispatch; `cron`: of a schedule.
     An event that nothing here can stand for has repository and sender alone.
     """
     if event == "workflow_dispatch":
@@ -35,8 +38,9 @@ def payload(
         return pull_request_event(known, base_sha)
     if event == "schedule":
         return {"schedule": cron, "workflow": workflow_file, **common(known)}
-    made: Callable[[Facts], dict[str, Any]] = {"push": push_event, "release": release_event}.get(event, common)
-    return made(known)
+    if event == "push" and push is not None:
+        return push_event(known, push)
+    return release_event(known) if event == "release" else common(known)
 
 
 def pull_request_event(known: Facts, base_sha: str) -> dict[str, Any]:

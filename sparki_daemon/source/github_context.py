@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sparki_daemon.source.facts import Commit, Facts, Person, facts
+from sparki_daemon.source.facts import Facts, Person, facts
+from sparki_daemon.source.push import Push, Pushed
 from sparki_daemon.source.remote import api_url, server_url
 
 __all__ = ["Facts", "common", "dispatch_event", "facts", "github_context", "push_event"]
@@ -99,25 +100,24 @@ def _short(ref: str) -> str:
     return ref
 
 
-def push_event(known: Facts) -> dict[str, Any]:
-    """The payload of the push that would have brought this source: one commit, on top of its parent.
+def push_event(known: Facts, push: Push) -> dict[str, Any]:
+    """The payload of a push that brings this source.
 
-    For uncommitted changes the commit bears the synthetic id, with the message and author of the commit below.
+    For uncommitted changes the last commit bears the synthetic id, with the message and author of the commit below.
     """
     zero = "0" * len(known.sha)
-    before = known.head if known.dirty else next(iter(known.commit.parents), None)
-    commit = _commit(known)
+    before = push.before or zero
     return {
         "ref": known.ref,
-        "before": before or zero,
+        "before": before,
         "after": known.sha,
         "base_ref": None,
-        "created": before is None,
+        "created": push.before is None,
         "deleted": False,
-        "forced": False,
-        "compare": f"{server_url(known.remote.host)}/{known.repository}/compare/{(before or zero)[:12]}...{known.sha[:12]}",
-        "commits": [commit],
-        "head_commit": commit,
+        "forced": push.forced,
+        "compare": f"{server_url(known.remote.host)}/{known.repository}/compare/{before[:12]}...{known.sha[:12]}",
+        "commits": [_commit(known, one) for one in push.commits],
+        "head_commit": _commit(known, push.commits[-1] if push.commits else Pushed(known.sha, known.tree, known.commit)),
         "pusher": {"name": known.actor, "email": known.commit.committer.email},
         **common(known),
     }
@@ -154,15 +154,15 @@ def common(known: Facts) -> dict[str, Any]:
     }
 
 
-def _commit(known: Facts) -> dict[str, Any]:
-    commit: Commit = known.commit
+def _commit(known: Facts, pushed: Pushed) -> dict[str, Any]:
+    commit = pushed.commit
     return {
-        "id": known.sha,
-        "tree_id": known.tree,
-        "distinct": True,
+        "id": pushed.id,
+        "tree_id": pushed.tree,
+        "distinct": pushed.distinct,
         "message": commit.message,
         "timestamp": commit.committer.time,
-        "url": f"{server_url(known.remote.host)}/{known.repository}/commit/{known.sha}",
+        "url": f"{server_url(known.remote.host)}/{known.repository}/commit/{pushed.id}",
         "author": _person(commit.author),
         "committer": _person(commit.committer),
     }

@@ -8,7 +8,7 @@ from sparki_daemon.model.problem import SparkiError
 from sparki_daemon.pipeline.document import Document
 from sparki_daemon.pipeline.globs import compiled, matches, passes
 from sparki_daemon.pipeline.reader import read
-from sparki_daemon.pipeline.select import named, names_of, started, starts_on_pull_request, starts_on_push
+from sparki_daemon.pipeline.select import named, names_of, started, starts_on_push
 
 JOBS = "\njobs: {a: {runs-on: x, steps: [{run: a}]}}\n"
 
@@ -94,17 +94,42 @@ def test_a_push_of_the_branch_starts_what_its_filters_let_through(on: str, verdi
     ],
 )
 def test_a_pull_request_starts_what_takes_its_base_and_its_type(on: str, verdict: bool) -> None:
-    assert starts_on_pull_request(document(on), "main") is verdict
+    assert bool(first([document(on)], branch="main")[0]) is (verdict or on == "push")
+
+
+def first(documents: list[Document], *, branch: str | None, paths: tuple[str, ...] | None = None) -> tuple[list[Document], str, list[str]]:
+    found = started(documents, branch=branch, default_branch="main", paths=lambda _: paths)
+    return list(found.chosen), found.event, [one.file for one in found.unchanged]
 
 
 def test_pushes_come_first_then_pull_requests_then_nothing() -> None:
     push, request, other = document("push", "a.yml"), document("{pull_request: {branches: [main]}}", "b.yml"), document("schedule", "c.yml")
     main_only = document("{push: {branches: [main]}}", "d.yml")
 
-    assert started([push, request, other, main_only], branch="main", default_branch="main") == ([push, main_only], "push")
-    assert started([main_only, request], branch="topic", default_branch="main") == ([request], "pull_request")
-    assert started([main_only], branch=None, default_branch="main") == ([main_only], "push")
-    assert started([other, main_only], branch="topic", default_branch="main") == ([], "")
+    assert first([push, request, other, main_only], branch="main") == ([push, main_only], "push", [])
+    assert first([main_only, request], branch="topic") == ([request], "pull_request", [])
+    assert first([main_only], branch=None) == ([main_only], "push", [])
+    assert first([other, main_only], branch="topic") == ([], "", [])
+
+
+def test_changed_files_decide_where_they_are_known() -> None:
+    code, docs = document("{push: {paths: [src/**]}}", "code.yml"), document("{push: {paths-ignore: [src/**]}}", "docs.yml")
+    request = document("{pull_request: {paths: [src/**]}}", "request.yml")
+
+    assert first([code, docs], branch="main", paths=("src/a",)) == ([code], "push", ["docs.yml"])
+    assert first([code, docs], branch="main", paths=("a",)) == ([docs], "push", ["code.yml"])
+    assert first([code, docs], branch="main") == ([code, docs], "push", [])
+    assert first([docs, request], branch="topic", paths=("src/a",)) == ([request], "pull_request", ["docs.yml"])
+    assert first([code, request], branch="topic", paths=("a",)) == ([], "", ["code.yml", "request.yml"])
+
+
+def test_files_are_asked_for_only_where_they_decide() -> None:
+    def paths(event: str) -> tuple[str, ...] | None:
+        raise AssertionError(event)
+
+    plain = document("[push, pull_request]")
+    elsewhere = document("{push: {branches: [other], paths: [src/**]}}")
+    assert started([plain, elsewhere], branch="main", default_branch="main", paths=paths).chosen == (plain,)
 
 
 def test_a_pipeline_answers_to_its_file_its_stem_and_its_name() -> None:

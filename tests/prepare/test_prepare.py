@@ -123,6 +123,37 @@ def test_an_event_starts_what_it_would_start_with_all_filters(made: Make) -> Non
     assert stems(prepared) == ["all", "source"]
 
 
+def test_without_a_name_the_files_that_a_push_would_bring_decide(made: Make, folder: Path) -> None:
+    made({"docs": "on: {push: {paths: ['docs/**']}}\n", "source": "on: {push: {paths-ignore: ['docs/**']}}\n"})
+    git(folder, "remote", "add", "origin", "https://github.com/ada/engine.git")
+    git(folder, "update-ref", "refs/remotes/origin/main", "HEAD")
+    assert stems(made()) == ["docs", "source"]  # nothing is to be pushed: nobody knows what changed
+
+    commit(folder, {"src/a.py": "a"})
+    commit(folder, {"src/b.py": "b"})
+    prepared = made()
+    assert stems(prepared) == ["source"]
+    assert [(note.code, "'docs'" in note.message) for note in prepared.notes] == [("not_started", True)]
+    (folder / "docs").mkdir()
+    (folder / "docs" / "uncommitted").write_text("x")
+    assert stems(made()) == ["docs", "source"]
+
+
+def test_where_no_file_fits_every_pipeline_is_listed_with_its_reason(made: Make, folder: Path) -> None:
+    made({"docs": "on: {push: {paths: ['docs/**']}}\n", "night": "on: schedule\n", "other": "on: {push: {branches: [other]}}\n"})
+    git(folder, "remote", "add", "origin", "https://github.com/ada/engine.git")
+    git(folder, "update-ref", "refs/remotes/origin/main", "HEAD")
+    commit(folder, {"src/a.py": "a"})
+
+    with pytest.raises(SparkiError) as caught:
+        made()
+    (problem,) = caught.value.problems
+    assert problem.code == "nothing_to_run"
+    assert "docs (no changed file is among its 'paths')" in problem.hint
+    assert "night (it starts on schedule)" in problem.hint
+    assert "other (its 'branches' leave out 'main')" in problem.hint
+
+
 def test_the_files_of_a_given_push_decide(made: Make, folder: Path) -> None:
     made({"docs": "on: {push: {paths: ['docs/**']}}\n"})
     first = git(folder, "rev-parse", "HEAD")

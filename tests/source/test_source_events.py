@@ -10,6 +10,7 @@ from sparki_daemon.source.changed import base_sha, changed_paths
 from sparki_daemon.source.events import merged, payload
 from sparki_daemon.source.facts import facts
 from sparki_daemon.source.github_context import github_context
+from sparki_daemon.source.push import push_of
 from sparki_daemon.source.snapshot import at_revision
 
 
@@ -37,12 +38,13 @@ def paths(repo, event, given=None):
     found, snapshot = repo.found(), repo.take()
     about = facts(found, snapshot)
     base = base_sha(found, about, about.default_branch) if event == "pull_request" else ""
-    return changed_paths(found, snapshot, about, merged(payload(about, event, base_sha=base), given or {}))
+    made_up = payload(about, event, push=push_of(found, snapshot, about), base_sha=base)
+    return changed_paths(found, snapshot, about, merged(made_up, given or {}))
 
 
 def test_every_event_has_repository_and_sender(cloned):
     for event in ("push", "pull_request", "pull_request_target", "workflow_dispatch", "schedule", "release", "issues"):
-        about = payload(known(cloned), event)
+        about = payload(known(cloned), event, push=push_of(cloned.found(), cloned.take(), known(cloned)))
         assert about["repository"]["full_name"] == "ada/engine"
         assert about["repository"]["default_branch"] == "main"
         assert about["sender"]["login"] == "Ada Lovelace"
@@ -113,11 +115,12 @@ def test_a_push_changed_what_differs_from_before_it(cloned):
     with cloned.untouched():
         assert paths(cloned, "push") == ("src/new.py",)
     cloned.write("README.md", "uncommitted\n")
-    assert paths(cloned, "push") == ("README.md",)
+    assert paths(cloned, "push") == ("README.md", "src/new.py")
 
 
 def test_a_given_push_is_compared_with_the_commit_it_names(cloned):
     first = cloned.git("rev-parse", "HEAD~1")
+    cloned.git("update-ref", "refs/remotes/origin/topic", "HEAD")
     cloned.write("last.txt")
     cloned.commit("last")
 
@@ -155,6 +158,7 @@ def test_commits_that_are_not_here_leave_the_files_unknown(cloned):
 
 
 def test_names_with_any_bytes_are_told_as_they_are(cloned):
+    cloned.git("update-ref", "refs/remotes/origin/topic", "HEAD")
     cloned.write("a\nb é.txt")
     cloned.commit("odd")
 

@@ -6,6 +6,7 @@ import pytest
 
 from sparki_daemon.source import github_context
 from sparki_daemon.source.facts import Commit, Person, facts, parse_commit
+from sparki_daemon.source.push import push_of
 from sparki_daemon.source.remote import api_url, read_remote, remote_name, remote_url, server_url
 from sparki_daemon.source.snapshot import at_revision
 
@@ -23,9 +24,15 @@ def known(repo):
     return facts(repo.found(), repo.take())
 
 
+def pushed(repo):
+    taken = repo.take()
+    about = facts(repo.found(), taken)
+    return github_context.push_event(about, push_of(repo.found(), taken, about))
+
+
 def context(repo, **more):
     about = known(repo)
-    event = more.pop("event", None) or github_context.push_event(about)
+    event = more.pop("event", None) or pushed(repo)
     arguments = {"event_name": "push", "workflow": "CI", "run_id": "r-1", "run_number": 7, **more}
     return github_context.github_context(about, event=event, **arguments)
 
@@ -84,7 +91,7 @@ def test_a_detached_head_at_which_nothing_is_has_the_default_branch_for_its_ref(
 
     assert (about.ref, about.detached, about.branch_name) == ("refs/heads/main", True, None)
     assert context(repo)["ref_name"] == "main"
-    assert github_context.push_event(about)["ref"] == "refs/heads/main"
+    assert pushed(repo)["ref"] == "refs/heads/main"
 
 
 def test_a_commit_between_branches_has_the_default_branch_for_its_ref(repo):
@@ -140,9 +147,10 @@ def test_the_context_has_the_keys_that_workflows_read(cloned):
 
 def test_a_push_is_of_the_commit_at_head_on_top_of_its_parent(cloned):
     first = cloned.git("rev-parse", "HEAD")
+    cloned.git("update-ref", "refs/remotes/origin/main", "HEAD")
     cloned.commit("two\n\nwith a body")
 
-    event = github_context.push_event(known(cloned))
+    event = pushed(cloned)
 
     assert (event["before"], event["after"]) == (first, cloned.git("rev-parse", "HEAD"))
     assert event["head_commit"]["message"] == "two\n\nwith a body"
@@ -157,16 +165,17 @@ def test_a_push_is_of_the_commit_at_head_on_top_of_its_parent(cloned):
 
 
 def test_a_push_of_the_first_commit_creates_the_branch(cloned):
-    event = github_context.push_event(known(cloned))
+    event = pushed(cloned)
 
     assert (event["before"], event["created"]) == ("0" * 40, True)
 
 
 def test_a_push_of_uncommitted_changes_is_of_our_commit_on_top_of_head(cloned):
+    cloned.git("update-ref", "refs/remotes/origin/main", "HEAD")
     cloned.write("README.md", "changed\n")
     taken = cloned.take()
 
-    event = github_context.push_event(facts(cloned.found(), taken))
+    event = pushed(cloned)
 
     assert (event["before"], event["after"]) == (taken.head, taken.commit)
     assert event["head_commit"]["tree_id"] == taken.tree
