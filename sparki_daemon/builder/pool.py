@@ -74,7 +74,8 @@ class Pool:
             gone, self._gone = self._gone, []
             attached, self._attached = self._attached, []
             self._retire_old()
-            holding = {link.name: tuple(link.jobs) for link in self.links.values() if link.ready}
+            # An older program's runner gets nothing new: it goes, and may not know what a newer one is given.
+            holding = {link.name: tuple(link.jobs) for link in self.links.values() if link.ready and link.name.startswith(self._tag)}
             try:
                 turn = await self._ledger.turn(arrived, gone, attached, holding, committed=self._committed)
             except Exception:

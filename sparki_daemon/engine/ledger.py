@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -25,6 +25,8 @@ from sparki_daemon.system.clock import rfc3339
 
 log = logging.getLogger("sparki.ledger")
 AHEAD_FACTOR = 2  # waiting jobs a runner from which one is given ahead: few jobs had better go to whoever is free first
+AHEAD = 4  # jobs that a runner has then at the most
+LINKS = 8  # jobs of a chain that a runner has at the most
 ENOUGH = 256  # waiting jobs that are counted: more change nothing
 ENDS = {"success": JobEvent.PASSED, "failure": JobEvent.FAILED, "cancelled": JobEvent.CANCELLED, "lost": JobEvent.RUNNER_DIED}
 
@@ -161,33 +163,55 @@ class Ledger:
             await steps.end_running(tx, row, outcome="failure", reason=row.reason, log_to=row.log_bytes)
         await self._scheduler.after(tx, turn, live, job, row)
 
-    async def _assign(self, tx: Tx, turn: Turn, holding: Mapping[str, list[str]]) -> None:
-        """Give queued jobs to idle runners; where many wait, one ahead to busy ones, which hides the way of an end to the next start."""
-        free = [name for name, held in holding.items() if not held]
-        while free and (taken := await self._queue.take(tx, BUILDS, len(free))):
-            await self._give_all(tx, turn, taken, free)
+    async def _assign(self, tx: Tx, turn: Turn, held: dict[str, list[str]]) -> None:
+        """Give queued jobs to idle runners; and ahead, where that keeps nobody waiting: it hides the way of an end to the next start."""
         turn.waiting = await self._queue.depth(tx, BUILDS, most=ENOUGH)
-        if turn.waiting >= AHEAD_FACTOR * max(1, len(holding)):
-            room = [name for name, held in holding.items() if len(held) < 2 and name not in free]
-            taken = await self._queue.take(tx, BUILDS, len(room))
-            await self._give_all(tx, turn, taken, room)
-            turn.waiting -= len(taken)
-        elif free and not turn.waiting:
-            for held in [held for held in holding.values() if len(held) > 1][: len(free)]:
-                _, job = await self._scheduler.job(tx, held[1])
-                turn.recall.append(Recall(job.row.runner, job.uid, job.row.epoch))
+        for most in range(1, AHEAD + 1):
+            if not turn.waiting or (most > 1 and turn.waiting < AHEAD_FACTOR * len(held)):
+                break
+            room = [name for name, uids in held.items() if len(uids) < most]
+            while room and (taken := await self._queue.take(tx, BUILDS, len(room))):
+                turn.waiting -= len(taken)
+                for uid in taken:
+                    live, job = await self._scheduler.job(tx, uid)
+                    if job.state is JobState.QUEUED:  # else: delivered twice, or cancelled meanwhile
+                        await self._give(tx, turn, live, job, room.pop(0), held)
+        if turn.waiting <= 0:
+            await self._recall(tx, turn, held)
+            await self._give_links(tx, turn, held)
 
-    async def _give_all(self, tx: Tx, turn: Turn, taken: Iterable[str], runners: list[str]) -> None:
-        for uid in taken:
-            live, job = await self._scheduler.job(tx, uid)
-            if job.state is JobState.QUEUED:  # else: delivered twice, or cancelled meanwhile
-                await self._give(tx, turn, live, job, runners)
+    async def _recall(self, tx: Tx, turn: Turn, held: Mapping[str, list[str]]) -> None:
+        """Ask for jobs back that wait behind others while runners are idle."""
+        idle = sum(not uids for uids in held.values())
+        for uids in sorted(held.values(), key=len, reverse=True)[:idle]:
+            for uid in reversed(uids[1:]):
+                live, job = await self._scheduler.job(tx, uid)
+                if live.met(job):
+                    turn.recall.append(Recall(job.row.runner, job.uid, job.row.epoch))
+                    break
 
-    async def _give(self, tx: Tx, turn: Turn, live: Live, job: LiveJob, free: list[str]) -> None:
-        runner = free.pop(0)
+    async def _give_links(self, tx: Tx, turn: Turn, held: dict[str, list[str]]) -> None:
+        """Give runners the jobs that come right after what they have: a chain then goes on without a word to and fro."""
+        for name, uids in held.items():
+            while uids and len(uids) < LINKS:
+                live, last = await self._scheduler.job(tx, uids[-1])
+                link = self._scheduler.link_after(live, last)
+                if link is None:
+                    break
+                await self._give(tx, turn, live, link, name, held, after=last)
+
+    async def _give(
+        self, tx: Tx, turn: Turn, live: Live, job: LiveJob, runner: str, held: dict[str, list[str]], *, after: LiveJob | None = None
+    ) -> None:
         log = self._specs.log_path(live.run, job.plan.id, job.row.attempt)
         job.row = await jobs.move(tx, job.uid, JobEvent.ASSIGNED, runner=runner, log=log)
-        turn.assign.append((runner, self._specs.job(live, job, needs_context(job.plan, live.results))))
+        if after is None:
+            spec = self._specs.job(live, job, needs_context(job.plan, live.results))
+        else:
+            spec = self._specs.job(live, job, {})
+            spec["after"] = {"job": after.uid, "epoch": after.row.epoch, "base": after.plan.base}
+        turn.assign.append((runner, spec))
+        held[runner].append(job.uid)
 
     # -- deaths and meetings -------------------------------------------------------------------------------------------
 
@@ -209,7 +233,7 @@ class Ledger:
     async def _return(self, tx: Tx, live: Live, job: LiveJob, *, epoch: int | None = None) -> None:
         job.row = await jobs.move(tx, job.uid, JobEvent.RETURNED, epoch=job.row.epoch if epoch is None else epoch)
         live.offered.discard(job.plan.id)
-        await self._scheduler.decide(tx, live, [job])
+        await self._scheduler.decide(tx, live, [job] if live.met(job) else [])
 
     async def _meet(self, tx: Tx, turn: Turn, runner: Attached) -> None:
         """Compare what a runner says that it holds with what the journal says."""

@@ -131,7 +131,27 @@ class Live:
             self._unmet[dependent] -= 1
             if self._unmet[dependent] == 0:
                 ready += [leg for leg in self.legs[dependent] if leg.state is JobState.QUEUED]
+                self.offered |= {leg.plan.id for leg in self.legs[dependent] if leg.state is JobState.ASSIGNED}  # a link: its turn has come
         return ready
+
+    def link_after(self, job: LiveJob) -> LiveJob | None:
+        """The job that may begin the moment `job` ends well, whatever else happens: it needs nothing else, and nothing asks before it.
+
+        Without an `if`, `job` runs only after the success of all before it, so its own success is that of all before the link.
+        """
+        if self.cancelling or job.plan.condition is not None or len(self.legs[job.plan.base]) > 1:
+            return None
+        for base in self.dependents[job.plan.base]:
+            legs = self.legs[base]
+            plan = legs[0].plan
+            alone = len(legs) == 1 and not plan.matrix and plan.needs == (job.plan.base,)
+            if alone and plan.condition is None and not plan.deferred and legs[0].state is JobState.QUEUED:
+                return legs[0]
+        return None
+
+    def met(self, job: LiveJob) -> bool:
+        """Have all needs of `job` ended?"""
+        return self._unmet[job.plan.base] == 0
 
     def expand(self, job: LiveJob, legs: list[LiveJob], plan: Plan) -> None:
         """Put the legs of a job that waited for its matrix in its place; `plan` has them."""

@@ -225,6 +225,11 @@ class Scheduler:
                 await jobs.fold(tx, run, job.base, jobs.NewJob(uid_of(run, position), job.id, job.base, job.name))
         return [job for job in found if job.base not in late]
 
+    def link_after(self, live: Live, job: LiveJob) -> LiveJob | None:
+        """The job that a runner may be given before `job`, which it has, has ended; None: there is none."""
+        link = live.link_after(job)
+        return None if link is None or skip_reason(link.plan, self._system) else link
+
     # -- the cache of rows ---------------------------------------------------------------------------------------------
 
     async def job(self, tx: Tx, uid: str) -> tuple[Live, LiveJob]:

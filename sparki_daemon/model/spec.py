@@ -29,6 +29,14 @@ class RunSpec(TypedDict):
     project: NotRequired[str]  # whose caches are used; without it those of the worktree
 
 
+class LinkSpec(TypedDict):
+    """The one job whose success another waits for, on the same runner."""
+
+    job: str  # uid
+    epoch: int
+    base: str  # under which its result and outputs stand in `needs`
+
+
 class JobSpec(TypedDict):
     """One attempt at one job."""
 
@@ -45,3 +53,4 @@ class JobSpec(TypedDict):
     log: str  # path of the log, without ".log"
     artifacts: NotRequired[str]  # the folder of all runs' artifacts; without it there can be none
     cache: NotRequired[str]  # the folder of all caches; likewise
+    after: NotRequired[LinkSpec]  # it may begin only once this job has succeeded on this runner; else it is given back

@@ -6,6 +6,7 @@ import contextlib
 import os
 import sys
 import traceback
+from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +20,7 @@ from sparki_daemon.runner.loop import Loop
 from sparki_daemon.runner.output import Output
 from sparki_daemon.runner.programs import Programs
 from sparki_daemon.runner.run_file import RunFile, RunFiles
-from sparki_daemon.runner.scope import CANCELLED, FAILURE, LOST, BadValue, JobScope
+from sparki_daemon.runner.scope import CANCELLED, FAILURE, LOST, SUCCESS, BadValue, JobScope
 from sparki_daemon.runner.spool import Spool
 from sparki_daemon.runner.step import Step
 from sparki_daemon.runner.summary import Summary
@@ -30,6 +31,7 @@ from sparki_daemon.system.nonce import VARIABLE
 from sparki_daemon.system.tree import end_children
 
 ORPHANED = "the supervisor died"
+FEW_AHEAD = 2  # with fewer jobs in hand the builder hears of an end at once, so that the next ones are here before these are done
 
 
 @dataclass(slots=True)
@@ -44,6 +46,7 @@ class Host:
     limits: Limits
     folders: Folders
     mark: str  # the beginning of all its jobs' nonces
+    waiting: deque[JobSpec] = field(default_factory=deque)  # what it is to do after the present one
     run_files: RunFiles = field(default_factory=RunFiles)
     programs: Programs = field(default_factory=Programs)
 
@@ -76,6 +79,7 @@ class Job:
         self._broken = False
         self._step: Step | None = None
         self._outputs: dict[str, str] = {}
+        self._result = ""
 
     def run(self) -> None:
         """Do the job. It ends with a `job.finished`, whatever happens in here."""
@@ -93,6 +97,11 @@ class Job:
         except Exception as error:
             self._break(error)
         self._end(lost=self._orphaned and bool(steps or self.posts))
+
+    @property
+    def gave(self) -> dict[str, str] | None:
+        """The outputs of a job that has ended well; None: it has not."""
+        return self._outputs if self._result == SUCCESS else None
 
     # -- from outside --------------------------------------------------------------------------------------------------
 
@@ -215,15 +224,17 @@ class Job:
             self._leave()
         except Exception as error:
             self._break(error)
+        self._result = LOST if lost else FAILURE if self._broken else self.scope.status
         self.write({
             "kind": "job.finished",
-            "result": LOST if lost else FAILURE if self._broken else self.scope.status,
+            "result": self._result,
             "reason": ORPHANED if lost else self.output.masker.mask_text(self._reason),
             "outputs": self._outputs,
             "log": self.output.size,
             "summary": self.summary.size,
         })  # fmt: skip
-        self.host.link.flush()
+        if len(self.host.waiting) < FEW_AHEAD:
+            self.host.link.flush()
         self.output.close()
         self.host.folders.put_away_work(self.work)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections import deque
+from collections import OrderedDict, deque
 from typing import Any
 
 from sparki_daemon.model.spec import JobSpec
@@ -19,6 +19,8 @@ from sparki_daemon.system.clock import now_ms
 from sparki_daemon.system.files import try_lock, write_all
 from sparki_daemon.system.nonce import home_digest
 from sparki_daemon.system.process import become_subreaper, boot_id, outer_pid, start_time
+
+REMEMBERED = 16  # jobs: more than a builder gives ahead
 
 
 def serve(name: str, home: str, death_fd: int, limits: Limits | None = None) -> None:
@@ -45,6 +47,7 @@ class Runner:
         self._identity = {"pid": outer_pid(), "start": start_time(os.getpid()), "boot": boot_id()}
         self._name = name
         self._waiting: deque[JobSpec] = deque()
+        self._gave: OrderedDict[tuple[str, int], dict[str, str]] = OrderedDict()  # the outputs of its last jobs that ended well
         self._job: Job | None = None
         self._leaving = False
         self._orphaned = False
@@ -55,19 +58,41 @@ class Runner:
         self._loop = Loop()
         self._spool = Spool(os.path.join(home, "spool", name), self._loop.sleep)
         self._link = Link(self._loop, folder, name, self._spool, self)
-        self._host = Host(name, home, self._loop, self._spool, self._link, limits, Folders(name), f"{home_digest(home)}.{name}")
+        mark = f"{home_digest(home)}.{name}"
+        self._host = Host(name, home, self._loop, self._spool, self._link, limits, Folders(name), mark, self._waiting)
 
     def run(self, death_fd: int) -> None:
         """Serve until told to quit, or until the supervisor is dead; what has begun is ended first."""
         self._loop.watch(death_fd, READ, lambda: self._supervisor_died(death_fd))
         while not (self._orphaned or (self._leaving and not self._waiting)):
             if self._waiting:
-                self._work(self._waiting.popleft())
+                spec = self._waiting.popleft()
+                if self._may_begin(spec):
+                    self._work(spec)
+                else:
+                    self._return(spec)
             else:
                 self._loop.turn()
         self._link.flush()
         self._link.close()
         self._host.folders.close()
+
+    def _may_begin(self, spec: JobSpec) -> bool:
+        """A link of a chain begins only after a success of the one before it, whose outputs it then gets."""
+        before = spec.get("after")
+        if before is None:
+            return True
+        outputs = self._gave.get((before["job"], before["epoch"]))
+        if outputs is None:
+            return False
+        spec["needs"][before["base"]] = {"result": "success", "outputs": outputs}
+        return True
+
+    def _remember(self, job: Job) -> None:
+        if job.gave is not None:
+            self._gave[job.uid, job.epoch] = job.gave
+            if len(self._gave) > REMEMBERED:
+                self._gave.popitem(last=False)
 
     def _work(self, spec: JobSpec) -> None:
         try:
@@ -77,6 +102,7 @@ class Runner:
             return
         try:
             self._job.run()
+            self._remember(self._job)
         finally:
             self._job = None
 
@@ -136,8 +162,11 @@ class Runner:
         """Another runner is idle: it may have what waits here behind a long job."""
         for spec in [spec for spec in self._waiting if (spec["job"], spec["epoch"]) == (job, epoch)]:
             self._waiting.remove(spec)
-            self._spool.append({"kind": "job.returned", "job": job, "epoch": epoch, "t": now_ms()})
-            self._link.flush()
+            self._return(spec)
+
+    def _return(self, spec: JobSpec) -> None:
+        self._spool.append({"kind": "job.returned", "job": spec["job"], "epoch": spec["epoch"], "t": now_ms()})
+        self._link.flush()
 
 
 def _lock(path: str, content: dict[str, Any]) -> int:

@@ -37,6 +37,7 @@ class Bench:
     spools: dict[str, int] = field(default_factory=dict)
     held: dict[str, tuple[str, int, str]] = field(default_factory=dict)  # job key → runner, epoch, uid
     holding: dict[str, list[str]] = field(default_factory=dict)  # runner → uids
+    links: dict[str, str] = field(default_factory=dict)  # job key → uid of the job whose success it waits for, in order
     stops: list[str] = field(default_factory=list)
 
     async def begin(self, *jobs: JobPlan, run: str = RUN, **options: Any) -> None:
@@ -62,6 +63,9 @@ class Bench:
         for runner, spec in turn.assign:
             self.held[spec["key"]] = (runner, spec["epoch"], spec["job"])
             self.holding[runner].append(spec["job"])
+            self.links.pop(spec["key"], None)
+            if "after" in spec:
+                self.links[spec["key"]] = spec["after"]["job"]
         self.stops += [stop.job for stop in turn.stop]
         return turn
 
@@ -79,7 +83,14 @@ class Bench:
         return Arrived(runner, offset, data)
 
     async def does(self, key: str, result: str = "success", **more: Any) -> Turn:
-        return await self.turn(self.says(key, "job.started", "job.finished", result=result, **more))
+        """The runner that holds `key` does it, and gives the links back that may not follow."""
+        said = [self.says(key, "job.started", "job.finished", result=result, **more)]
+        barred = {self.held[key][2]} if result != "success" else set()
+        for link, before in self.links.items():
+            if before in barred:
+                barred.add(self.held[link][2])
+                said.append(self.says(link, "job.returned"))
+        return await self.turn(*said)
 
     async def states(self, run: str = RUN) -> dict[str, str]:
         return {row.key: row.state.value for row in await self.store.read(lambda tx: job_rows.of_run(tx, run))}

@@ -20,7 +20,7 @@ async def test_an_idle_runner_gets_the_oldest_job_with_its_first_epoch(bench):
 
 
 async def test_the_end_of_a_job_gives_its_runner_the_successor_in_the_same_turn(bench):
-    await bench.begin(job("one"), job("two", "one"))
+    await bench.begin(job("one"), job("two", "one", condition="success()"))
     await bench.turn(idle=("w1",))
     turn = await bench.does("one", outputs={"answer": "42"})
 
@@ -107,16 +107,17 @@ async def test_max_parallel_and_the_runs_own_limit_hold_jobs_back(bench):
     assert [spec["key"] for _, spec in turn.assign] == ["t-1"]
 
 
-async def test_where_many_jobs_wait_a_busy_runner_gets_one_ahead(bench):
-    await bench.begin(*(job(f"j{n}") for n in range(8)))
+async def test_where_many_jobs_wait_busy_runners_get_some_ahead(bench):
+    await bench.begin(*(job(f"j{n}") for n in range(12)))
     turn = await bench.turn(idle=("w1", "w2"))
 
-    assert [(runner, spec["key"]) for runner, spec in turn.assign] == [("w1", "j0"), ("w2", "j1"), ("w1", "j2"), ("w2", "j3")]
+    given = [("w1", "j0"), ("w2", "j1"), ("w1", "j2"), ("w2", "j3"), ("w1", "j4"), ("w2", "j5"), ("w1", "j6"), ("w2", "j7")]
+    assert [(runner, spec["key"]) for runner, spec in turn.assign] == given
     turn = await bench.does("j0")
-    assert [(runner, spec["key"]) for runner, spec in turn.assign] == [("w1", "j4")]
-    await bench.does("j2")
-    await bench.does("j4")
-    assert bench.holding == {"w1": [uid_of(RUN, 5)], "w2": [uid_of(RUN, 1), uid_of(RUN, 3)]}
+    assert [(runner, spec["key"]) for runner, spec in turn.assign] == [("w1", "j8")]
+    turn = await bench.does("j1")
+    assert turn.assign == []  # three wait: they had better go to whoever is free first
+    assert turn.waiting == 3
 
 
 async def test_a_job_that_waits_behind_a_long_one_is_recalled_and_given_to_an_idle_runner(bench):
@@ -154,3 +155,116 @@ async def test_a_dead_runner_loses_what_it_began_and_returns_what_it_was_given_a
 
     states = await bench.states()
     assert (states["j0"], states["j2"]) == ("lost", "queued")
+
+
+# -- links of a chain ----------------------------------------------------------------------------------------------------
+
+
+async def test_a_runner_gets_the_jobs_that_come_right_after_its_own(bench):
+    await bench.begin(job("one"), job("two", "one"), job("three", "two"))
+    turn = await bench.turn(idle=("w1", "w2"))
+
+    assert [(runner, spec["key"]) for runner, spec in turn.assign] == [("w1", "one"), ("w1", "two"), ("w1", "three")]
+    assert turn.assign[0][1].get("after") is None
+    assert [spec.get("after") for _, spec in turn.assign[1:]] == [
+        {"job": uid_of(RUN, 0), "epoch": 1, "base": "one"},
+        {"job": uid_of(RUN, 1), "epoch": 1, "base": "two"},
+    ]
+    ended = bench.says("one", "job.started", "job.finished"), bench.says("two", "job.started", "job.finished")
+    await bench.turn(*ended)
+    await bench.does("three")
+    assert await bench.status() == "success"
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        [job("two", "one", condition="always()")],
+        [job("other"), job("two", "one", "other")],
+        [job("two-1", "one", base="two", matrix={"n": 1}), job("two-2", "one", base="two", matrix={"n": 2})],
+        [job("two", "one", deferred=("needs.one.outputs.x",))],
+        [job("two", "one", runs_on=("windows-latest",))],
+    ],
+    ids=["if", "two needs", "legs", "deferred", "another system"],
+)
+async def test_a_job_is_no_link_where_anything_but_the_end_of_one_decides_on_it(bench, after):
+    await bench.begin(job("one"), *after)
+    turn = await bench.turn(idle=("w1", "w2"))
+
+    assert [spec["key"] for _, spec in turn.assign if "after" in spec] == []
+
+
+async def test_no_link_follows_a_job_that_may_run_after_a_failure(bench):
+    await bench.begin(job("one"), job("two", "one", condition="always()"), job("three", "two"))
+    await bench.turn(idle=("w1",))
+    turn = await bench.does("one", "failure")
+    assert [spec["key"] for _, spec in turn.assign] == ["two"]
+    await bench.does("two")
+
+    assert (await bench.states())["three"] == "skipped"
+
+
+async def test_a_link_that_comes_back_after_a_failure_is_skipped_with_all_after_it(bench):
+    await bench.begin(job("one"), job("two", "one"), job("three", "two"), job("last", "three", condition="always()"))
+    await bench.turn(idle=("w1",))
+    turn = await bench.turn(
+        bench.says("one", "job.started", "job.finished", result="failure"),
+        bench.says("two", "job.returned"),
+        bench.says("three", "job.returned"),
+    )
+
+    assert [spec["key"] for _, spec in turn.assign] == ["last"]
+    assert await bench.states() == {"one": "failure", "two": "skipped", "three": "skipped", "last": "assigned"}
+
+
+async def test_a_link_whose_runner_dies_waits_for_its_need_again(bench):
+    await bench.begin(job("one"), job("two", "one"))
+    await bench.turn(idle=("w1",))
+    turn = await bench.turn(gone=(Gone("w1", "gone"),), idle=("w2",))
+
+    assert [(runner, spec["key"], spec["epoch"]) for runner, spec in turn.assign] == [("w2", "one", 2), ("w2", "two", 2)]
+    await bench.turn(bench.says("one", "job.started"))
+    await bench.turn(gone=(Gone("w2", "killed"),), idle=("w3",))
+    assert await bench.states() == {"one": "lost", "two": "skipped"}
+
+
+async def test_a_runner_met_again_without_its_links_gets_them_anew(bench):
+    await bench.begin(job("one"), job("two", "one"))
+    await bench.turn(idle=("w1",))
+    await bench.turn(bench.says("one", "job.started"))
+    _, epoch, uid = bench.held["one"]
+    bench.holding["w1"] = [uid]
+    turn = await bench.turn(met=(Attached("w1", uid, epoch),))
+
+    assert [(spec["key"], spec["epoch"]) for _, spec in turn.assign] == [("two", 2)]
+    await bench.turn(bench.says("one", "job.finished"), bench.says("two", "job.started", "job.finished"))
+    assert await bench.status() == "success"
+
+
+async def test_a_link_is_not_recalled_for_an_idle_runner(bench):
+    await bench.begin(job("one"), job("two", "one"))
+    await bench.turn(idle=("w1", "w2"))
+    turn = await bench.turn(bench.says("one", "job.started"))
+
+    assert turn.recall == []
+
+
+async def test_links_do_not_count_against_the_runs_own_limit_before_their_turn(bench):
+    await bench.begin(job("one"), job("two", "one"), job("other"), job("more"), max_parallel=2)
+    turn = await bench.turn(idle=("w1", "w2", "w3"))
+
+    assert {spec["key"] for _, spec in turn.assign} == {"one", "two", "other"}
+    turn = await bench.does("one")
+    assert turn.assign == []  # two has its place
+    turn = await bench.does("two")
+    assert [spec["key"] for _, spec in turn.assign] == ["more"]
+
+
+async def test_a_cancel_stops_links_too(bench):
+    await bench.begin(job("one"), job("two", "one"))
+    await bench.turn(idle=("w1",))
+    await bench.turn(bench.says("one", "job.started"))
+
+    assert await bench.cancel() == [uid_of(RUN, 0), uid_of(RUN, 1)]
+    await bench.turn(bench.says("two", "job.finished", result="cancelled"), bench.says("one", "job.finished", result="cancelled"))
+    assert await bench.status() == "cancelled"

@@ -108,7 +108,7 @@ async def test_retry_failed_runs_again_what_did_not_succeed(bench):
     assert await bench.retry(failed=True) == 2
 
     turn = await bench.turn(idle=("w1",))
-    assert [(spec["key"], spec["attempt"], spec["epoch"]) for _, spec in turn.assign] == [("bad", 2, 2)]
+    assert [(spec["key"], spec["attempt"], spec["epoch"]) for _, spec in turn.assign] == [("bad", 2, 2), ("after", 2, 2)]
     await bench.does("bad")
     await bench.does("after")
     assert await bench.status() == "success"
@@ -165,7 +165,7 @@ async def test_another_scheduler_goes_on_from_the_rows_alone(bench, tmp_path):
 
 
 async def test_a_turn_that_was_undone_leaves_nothing_remembered(bench):
-    await bench.begin(job("one"), job("two", "one"))
+    await bench.begin(job("one"), job("two", "one", condition="success()"))
     await bench.turn(idle=("w1",))
     done = bench.says("one", "job.started", "job.finished")
 
@@ -227,7 +227,7 @@ async def test_another_attempt_at_all_jobs_computes_a_late_matrix_again(bench):
     await bench.turn(idle=("w1",))
     turn = await bench.does("pick", outputs={"all": '{"n": [3]}'})
 
-    assert [(spec["key"], spec["attempt"]) for _, spec in turn.assign] == [("test-3", 2)]
+    assert [(spec["key"], spec["attempt"]) for _, spec in turn.assign] == [("test-3", 2), ("last", 2)]
     await bench.does("test-3")
     await bench.does("last")
     assert await bench.status() == "success"

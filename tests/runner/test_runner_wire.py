@@ -305,3 +305,47 @@ def test_without_descriptors_a_job_fails_and_the_runner_goes_on(runner: Driver) 
     assert done.end["result"] == "failure"
     assert done.end["reason"] == "runner_error: Too many open files"
     assert runner.do("true").end["result"] == "success"
+
+
+# -- links of a chain ----------------------------------------------------------------------------------------------------
+
+
+def link_after(spec: dict, base: str = "one") -> dict:
+    return {"job": spec["job"], "epoch": spec["epoch"], "base": base}
+
+
+def test_a_link_follows_its_need_without_a_word_and_gets_its_outputs(runner: Driver) -> None:
+    first = runner.spec({**step("echo word=hello >> $GITHUB_OUTPUT"), "id": "a"}, outputs={"word": "${{ steps.a.outputs.word }}"})
+    second = {**runner.spec("echo ${{ needs.one.result }} ${{ needs.one.outputs.word }}"), "after": link_after(first)}
+    third = {**runner.spec("echo third"), "after": link_after(second, "two")}
+    for spec in (first, second, third):
+        runner.send(Frame.ASSIGN, spec)
+
+    assert runner.result(third["job"]).end["result"] == "success"
+    assert "success hello" in runner.log(second["job"])
+    assert [record["job"] for record in runner.records if record["kind"] == "job.started"] == [first["job"], second["job"], third["job"]]
+
+
+@pytest.mark.parametrize("ending", ["exit 1", "kill -9 $$", "cancel"])
+def test_links_are_given_back_where_their_need_did_not_succeed(runner: Driver, ending: str) -> None:
+    first = runner.spec("sleep 5" if ending == "cancel" else ending)
+    second = {**runner.spec("echo never"), "after": link_after(first)}
+    third = {**runner.spec("echo never"), "after": link_after(second, "two")}
+    for spec in (first, second, third):
+        runner.send(Frame.ASSIGN, spec)
+    if ending == "cancel":
+        runner.wait_for("step.started", first["job"])
+        runner.cancel(first["job"])
+    runner.wait_for("job.returned", third["job"])
+
+    assert [record["kind"] for record in runner.records if record["job"] in (second["job"], third["job"])] == ["job.returned"] * 2
+    assert runner.do("echo free").end["result"] == "success"
+
+
+def test_a_link_of_another_epoch_of_its_need_is_given_back(runner: Driver) -> None:
+    first = runner.spec("true")
+    second = {**runner.spec("echo never"), "after": {**link_after(first), "epoch": 2}}
+    for spec in (first, second):
+        runner.send(Frame.ASSIGN, spec)
+
+    assert runner.wait_for("job.returned", second["job"])["epoch"] == 1
