@@ -40,6 +40,7 @@ class Engine:
         self._store = store
         self._queue = queue
         self._specs = specs
+        self._scheduler = scheduler
         self._pool = pool
         self._runs = Runs(store, scheduler, home)
         self._since = clock.rfc3339(clock.now_ms())
@@ -133,6 +134,9 @@ class Engine:
 
     async def head(self) -> int:
         return await self._store.read(journal.head)
+
+    def live_log(self, run: str, uid: str, attempt: int) -> str | None:
+        return self._scheduler.live_log(run, uid, attempt)
 
     async def job_log(self, uid: str) -> JobLog:
         async def read(tx: Tx) -> JobLog:

@@ -150,7 +150,7 @@ class Live:
         return None
 
     def met(self, job: LiveJob) -> bool:
-        """Have all needs of `job` ended?"""
+        """Whether all needs of `job` have ended."""
         return self._unmet[job.plan.base] == 0
 
     def expand(self, job: LiveJob, legs: list[LiveJob], plan: Plan) -> None:

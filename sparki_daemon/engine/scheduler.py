@@ -236,6 +236,12 @@ class Scheduler:
         live = await self._run(tx, run_of(uid))
         return live, live.by_uid[uid]
 
+    def live_log(self, run: str, uid: str, attempt: int) -> str | None:
+        """The log of that attempt at a job, without `.log`, where its run is in memory; None: it is not. May be asked from the loop."""
+        live = self._live.get(run)
+        job = live.by_uid.get(uid) if live else None
+        return job.row.log or None if job and job.row.attempt == attempt else None
+
     async def _row(self, tx: Tx, run: str) -> runs.RunRow:
         row = await runs.get(tx, run)
         if row is None:

@@ -241,6 +241,11 @@ class Twin:
     async def head(self) -> int:
         return len(self.journal)
 
+    def live_log(self, run: str, uid: str, attempt: int) -> str | None:
+        log = self.logs.get(uid)
+        active = run in self.runs and self.runs[run]["status"] not in ENDED
+        return log.path if active and log and log.attempt == attempt else None
+
     async def job_log(self, uid: str) -> JobLog:
         if uid not in self.logs:
             raise refusal("no_such_job", ExitCode.NOT_FOUND)

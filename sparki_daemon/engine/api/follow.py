@@ -105,7 +105,8 @@ class Follower:
         self._wake = asyncio.Event()
         self._jobs: dict[str, JobText | None] = {}  # those whose text was looked for; None: there is none to show
         self._open: dict[str, ExitStack] = {}
-        self._unwatched: dict[str, tuple[float, int | None]] = {}  # running: when to begin to watch, and the attempt; many end before
+        self._unwatched: dict[str, float] = {}  # running: when to begin to watch; many end before
+        self._begun: dict[str, tuple[JobLog, Mapping[str, Any] | None]] = {}  # seen from their beginning, with the last `step.started`
         self.ended = False  # the run's last event so far is its end
 
     async def chunks(self, subscription: Subscription, first: list[Event], running: list[str]) -> Chunks:
@@ -115,7 +116,7 @@ class Follower:
             leaving.enter_context(self._engine.feed.waking(self._wake.set))
             leaving.callback(self._close_all)
             for uid in running:
-                self._unwatched[uid] = 0.0, None
+                self._unwatched[uid] = 0.0
             page = first
             while True:
                 self._wake.clear()
@@ -152,12 +153,16 @@ class Follower:
             self._at.pop(data["uid"], None)
         elif kind == "job.started":
             self._close_job(data["uid"])
-            self._unwatched[data["uid"]] = asyncio.get_running_loop().time() + SETTLE_S, data.get("attempt")
+            self._unwatched[data["uid"]] = asyncio.get_running_loop().time() + SETTLE_S
+            if log := self._beginning(data):
+                self._begun[data["uid"]] = log, None
         elif kind == "job.finished":
             end = data.get("log_bytes") if data.get("status") != "skipped" else 0
             return text.rest() if (text := await self._text(data, end)) else ()
         elif kind in {"step.started", "step.finished"}:
             start, end = data["from"] or 0, data.get("to")
+            if begun := self._begun.get(data["uid"]):
+                self._begun[data["uid"]] = begun[0], data if end is None else None
             if text := await self._text(data, start if end is None else end):
                 if end is None or end > start:  # not skipped, and not silent
                     text.begin(data["step"], start)
@@ -177,12 +182,12 @@ class Follower:
     async def _watch_those_that_last(self) -> None:
         """Ask for news of jobs that have been running for a moment."""
         now = asyncio.get_running_loop().time()
-        for uid, (due, attempt) in list(self._unwatched.items()):
+        for uid, due in list(self._unwatched.items()):
             if due > now:
                 continue
             del self._unwatched[uid]
             if uid not in self._jobs:
-                await self._open_job(uid, attempt)
+                await self._open_job(uid, None)
             if self._jobs[uid] is not None:
                 self._open[uid].enter_context(self._engine.log_watch.waking(uid, self._wake.set))
 
@@ -195,7 +200,7 @@ class Follower:
 
     async def _wait(self) -> None:
         now = asyncio.get_running_loop().time()
-        due = [due for due, _ in self._unwatched.values()]
+        due = list(self._unwatched.values())
         due += [text.due(now) for uid, text in self._jobs.items() if text is not None and uid not in self._unwatched]
         try:
             async with asyncio.timeout_at(min(due) + 0.001 if due else None):
@@ -215,17 +220,28 @@ class Follower:
     async def _open_job(self, uid: str, attempt: int | None) -> None:
         """Find the job's text. A former attempt's is gone: its events come without it."""
         self._jobs[uid] = None
-        try:
-            log = await self._engine.job_log(uid)
-        except SparkiError:
-            return
+        log, step = self._begun.get(uid, (None, None))
+        if log is None:
+            try:
+                log = await self._engine.job_log(uid)
+            except SparkiError:
+                return
         if attempt is None or attempt == log.attempt:
             stack = self._open[uid] = ExitStack()
             reader = stack.enter_context(self._texts.open(log.file))
-            self._jobs[uid] = JobText(log, reader, self._texts, self._at.get(uid, 0))
+            text = self._jobs[uid] = JobText(log, reader, self._texts, self._at.get(uid, 0))
+            if step is not None:
+                text.begin(step["step"], step["from"] or 0)
+
+    def _beginning(self, data: Mapping[str, Any]) -> JobLog | None:
+        """Of a job that has just begun: the store need not be asked. None: it must be, the event is an old one."""
+        run, uid, attempt = data["run"], data["uid"], data["attempt"]
+        path = self._engine.live_log(run, uid, attempt)
+        return JobLog(uid=uid, key=data["job"], run=run, path=path, ended=False, attempt=attempt) if path else None
 
     def _close_job(self, uid: str) -> None:
         self._jobs.pop(uid, None)
+        self._begun.pop(uid, None)
         self._unwatched.pop(uid, None)
         if stack := self._open.pop(uid, None):
             stack.close()

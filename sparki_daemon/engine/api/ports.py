@@ -48,7 +48,7 @@ class JobLog:
 class EnginePort(Protocol):
     """Everything that the API may ask. Answers are the JSON shapes of the public interface; failures are SparkiError.
 
-    `job_log` is asked once a job by each follower of a run: for active runs it should answer from memory.
+    `job_log` is asked once a job by each follower that comes when the job has begun; who saw it begin asks `live_log` first.
     """
 
     feed: Feed
@@ -75,6 +75,10 @@ class EnginePort(Protocol):
         ...
 
     async def head(self) -> int: ...
+
+    def live_log(self, run: str, uid: str, attempt: int) -> str | None:
+        """Where the log of that attempt at a job of an active run is, without `.log`; None: the store must be asked."""
+        ...
 
     async def job_log(self, uid: str) -> JobLog:
         """Raises SparkiError `no_such_job`."""
