@@ -12,8 +12,10 @@ from sparki_cli.connect import own_directory
 from sparki_cli.render import Output, printable
 from sparki_daemon.model.problem import Problem, SparkiError
 from sparki_daemon.pipeline.calls import call_problems
+from sparki_daemon.pipeline.dialect import dialect_of
 from sparki_daemon.pipeline.document import Document
 from sparki_daemon.pipeline.reader import read
+from sparki_daemon.pipeline.schema import Dialect
 from sparki_daemon.source import files as source_files
 from sparki_daemon.source.repository import find
 
@@ -30,13 +32,17 @@ class Checked:
 
 
 def validate(output: Output, *, files: list[str], form: str | None, schema: bool, directory: str | None) -> int:
-    """Check files, or all pipelines of this repository; exit code 2 when one has an error. `schema`: print that for editors instead."""
+    """Check files, or all pipelines of this repository; exit code 2 when one has an error.
+
+    `schema`: print that for editors instead, of the dialect that the first of `files` is in, a file or a folder.
+    """
+    here = own_directory(directory)
     if schema:
         from sparki_daemon.pipeline.json_schema import workflow_schema  # noqa: PLC0415  only who asks for it pays for it
 
-        output.raw(json.dumps(workflow_schema(), indent=1) + "\n")
+        dialect = _dialect(here, f"{files[0]}/_" if files and os.path.isdir(os.path.join(here, files[0])) else "".join(files[:1]))
+        output.raw(json.dumps(workflow_schema(dialect), indent=1) + "\n")
         return 0
-    here = own_directory(directory)
     checked = list(_named(here, files) if files else _all(here))
     errors = sum(len(one.errors) for one in checked)
     if output.as_json or form == "json":
@@ -49,10 +55,13 @@ def validate(output: Output, *, files: list[str], form: str | None, schema: bool
     return INVALID if errors else 0
 
 
-def check(data: bytes, file: str, find_called: Callable[[str], Document | None] | None = None) -> Checked:
-    """The verdict on a file's content. What this machine can't run is no error. `find_called`: gives the workflows that it calls."""
+def check(data: bytes, file: str, find_called: Callable[[str], Document | None] | None = None, dialect: Dialect | None = None) -> Checked:
+    """The verdict on a file's content. What this machine can't run is no error. `find_called`: gives the workflows that it calls.
+
+    `dialect` None: the one that the file's folder says.
+    """
     try:
-        document = read(data, file)
+        document = read(data, file, dialect)
     except SparkiError as error:
         return Checked(file, error.problems)
     return Checked(file, tuple(call_problems(document, find_called)) if find_called else (), document.warnings)
@@ -89,7 +98,11 @@ def _named(here: str, names: list[str]) -> Iterator[Checked]:
         except OSError as error:
             yield Checked(name, (Problem(code="unreadable_file", message=f"can't read {name}: {error.strerror}"),))
             continue
-        yield check(data, name, called.find)
+        yield check(data, name, called.find, _dialect(here, name))
+
+
+def _dialect(here: str, name: str) -> Dialect:
+    return dialect_of(os.path.normpath(os.path.join(here, name)))
 
 
 def _all(here: str) -> Iterator[Checked]:

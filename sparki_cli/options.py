@@ -95,7 +95,13 @@ COMMANDS = (
             Option("env_files", ("--env-file",), MANY, "NAME=value lines for the same (repeatable).", metavar="FILE"),
             Option("matrix", ("--matrix",), MANY, "Only the legs with this value (repeatable).", metavar="K=V"),
             Option("no_cache", ("--no-cache",), FLAG, "Restore no job from the cache."),
-            Option("workspace", ("--workspace",), TEXT, "Start each job with the source in place, or empty.", choices=("empty", "source")),
+            Option(
+                "workspace",
+                ("--workspace",),
+                TEXT,
+                "Start each job with the source in place, or empty: the latter is GitHub's way.",
+                choices=("empty", "source"),
+            ),
             DIRECTORY,
         ),
     ),
@@ -142,7 +148,12 @@ COMMANDS = (
         arguments=(Argument("files", "FILE", "Pipeline files; none: all of this repository's.", many=True),),
         options=(
             Option("form", ("--format",), TEXT, "How to tell what is wrong.", choices=("text", "json", "github")),
-            Option("schema", ("--schema",), FLAG, "Print the JSON Schema of a workflow, for editors; check nothing."),
+            Option(
+                "schema",
+                ("--schema",),
+                FLAG,
+                "Print the JSON Schema of a workflow, for editors; with FILE .sparki/pipelines that of its files.",
+            ),
             DIRECTORY,
         ),
     ),

@@ -10,6 +10,7 @@ from sparki_cli.check import check
 from sparki_cli.render import Output, printable
 from sparki_daemon.model.plan import Plan
 from sparki_daemon.model.problem import SparkiError
+from sparki_daemon.pipeline.dialect import replaced
 from sparki_daemon.pipeline.differences import in_short
 from sparki_daemon.pipeline.reader import read
 from sparki_daemon.pipeline.render import plan_json, plan_text
@@ -34,6 +35,7 @@ def show_plans(output: Output, here: str, pipelines: list[str], *, jobs: list[st
             variables=given.get("variables"),
             env=given.get("lowest_env"),
             matrix=[(name, value) for name, _, value in (word.partition("=") for word in given.get("matrix", ()))],
+            workspace=given.get("workspace", ""),
             client_env=os.environ,
         )
     for note in (*prepared.snapshot.notes, *prepared.left_out):
@@ -67,13 +69,15 @@ def show_list(output: Output, here: str) -> int:
     """Print this repository's pipelines: what they answer to, and whether a push of this branch would start them."""
     repository = find(here)
     branch = (repository.branch or "").removeprefix("refs/heads/") or "HEAD"
-    entries = [_entry(file, data, branch) for file, data in files.pipelines(repository).items()]
+    found = files.pipelines(repository)
+    instead = replaced(found)
+    entries = [{**_entry(file, data, branch), "replaced_by": instead.get(file)} for file, data in found.items()]
     if output.as_json:
         output.document({"pipelines": entries})
     elif entries:
         output.table([_row(output, entry) for entry in entries], ("PIPELINE", "NAME", "STARTS ON", "FILE"))
     else:
-        output.note("this repository has no pipeline: put a workflow into .github/workflows")
+        output.note("this repository has no pipeline: put one into .sparki/pipelines, or a workflow into .github/workflows")
     return 0
 
 
@@ -98,5 +102,7 @@ def _row(output: Output, entry: dict[str, Any]) -> tuple[str, ...]:
         count = f"{entry['errors']} error{'' if entry['errors'] == 1 else 's'}: sparki validate"
         return printable(entry["pipeline"]), output.styled(count, "red"), "", printable(entry["file"])
     events = ", ".join(entry["events"]) + (" (this branch)" if entry["starts"] else "")
+    if entry["replaced_by"]:
+        events = f"replaced by {entry['replaced_by']}"
     names = output.styled(printable(entry["pipeline"]), "bold"), printable(entry["name"])
     return *names, printable(events), printable(entry["file"])

@@ -55,17 +55,17 @@ def run(
 
         if show_list:
             return list_pipelines(output, here)
-        return show_plans(output, here, pipelines, jobs=jobs, ref=ref, given=given)
+        return show_plans(output, here, pipelines, jobs=jobs, ref=ref, given={**given, "workspace": workspace or ""})
     request = {
         "directory": here,
         "pipelines": pipelines,
         "jobs": jobs,
         "max_parallel": max_parallel,
-        "workspace": workspace or "empty",
         "env": dict(os.environ),
         "ref": ref,
         "no_cache": no_cache,
         **given,
+        **({"workspace": workspace} if workspace else {}),
     }
     engine = connect(output)
     with Interrupts() as interrupts:

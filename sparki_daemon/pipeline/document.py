@@ -10,7 +10,8 @@ from sparki_daemon.model.problem import Position, Problem
 from sparki_daemon.pipeline.actions import NATIVE, action_name, is_local
 from sparki_daemon.pipeline.expression.template import OPEN
 from sparki_daemon.pipeline.pairs import WHOLE, is_insert
-from sparki_daemon.pipeline.triggers import Trigger, triggers_of
+from sparki_daemon.pipeline.schema import Dialect
+from sparki_daemon.pipeline.triggers import Trigger, implied_triggers, triggers_of
 from sparki_daemon.pipeline.yaml_node import Literal, MappingNode, Node, ScalarNode, SequenceNode
 
 _STEP_TEXTS = {"name": "name", "condition": "if", "run": "run", "shell": "shell", "working_directory": "working-directory"}
@@ -101,6 +102,7 @@ class Document:
     reads: tuple[Read, ...] = ()
     keys: Mapping[str, Position] = field(default_factory=dict)  # where each key of the whole stands
     text: str = field(default="", repr=False)
+    dialect: Dialect = Dialect.GITHUB
 
 
 def template_of(node: Node | None) -> Template | None:
@@ -108,11 +110,18 @@ def template_of(node: Node | None) -> Template | None:
     return Template(node.text, node.line, node.column) if isinstance(node, ScalarNode) else None
 
 
+def steps_of(job: Node) -> list[ScalarNode | MappingNode]:
+    """The steps of a job in the tree; a scalar is a command, in the dialect that allows it."""
+    items = job.get("steps") if isinstance(job, MappingNode) else None
+    return [item for item in items.items if isinstance(item, ScalarNode | MappingNode)] if isinstance(items, SequenceNode) else []
+
+
 class Builder:
     """Turns a checked tree into a Document, and skips what is misshapen: the check has told of that."""
 
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, dialect: Dialect = Dialect.GITHUB) -> None:
         self.file = file
+        self.dialect = dialect
         self.problems: list[Problem] = []
 
     def document(self, root: MappingNode) -> Document:
@@ -123,12 +132,17 @@ class Builder:
             file=self.file,
             name=name.text if isinstance(name, ScalarNode) and name.text else self.file,
             jobs=tuple(self._jobs(jobs, shell, folder)) if isinstance(jobs, MappingNode) else (),
-            triggers=tuple(triggers_of(root.get("on"), self.file)),
+            triggers=tuple(self._triggers(root)),
             run_name=template_of(root.get("run-name")),
             env=self._pairs(root, "env"),
             permissions=_permissions(root.get("permissions")),
             keys=self._keys(root),
+            dialect=self.dialect,
         )
+
+    def _triggers(self, root: MappingNode) -> Iterator[Trigger]:
+        on = root.get("on")
+        return implied_triggers(self._at(root)) if on is None and self.dialect is Dialect.SPARKI else triggers_of(on, self.file)
 
     def _at(self, node: Node) -> Position:
         return Position(self.file, node.line, node.column)
@@ -167,8 +181,7 @@ class Builder:
             if not isinstance(node, MappingNode):
                 continue
             own_shell, own_folder = self._defaults(node)
-            items = node.get("steps")
-            steps = [item for item in items.items if isinstance(item, MappingNode)] if isinstance(items, SequenceNode) else []
+            steps = steps_of(node)
             yield JobSource(
                 id=key.text,
                 at=self._at(key),
@@ -185,7 +198,7 @@ class Builder:
                 runs_on=self._runs_on(node.get("runs-on")),
                 runner_group=template_of(runs_on.get("group")) if isinstance(runs_on := node.get("runs-on"), MappingNode) else None,
                 steps=tuple(self._step(index, step) for index, step in enumerate(steps)),
-                step_ids=tuple(name for step in steps for name in self._names(step.get("id"))),
+                step_ids=tuple(name for step in steps if isinstance(step, MappingNode) for name in self._names(step.get("id"))),
                 call=self._call(node),
                 permissions=_permissions(node.get("permissions")),
                 keys=self._keys(node),
@@ -211,7 +224,9 @@ class Builder:
         nodes = node.items if isinstance(node, SequenceNode) else [node]
         return tuple(found for item in nodes if (found := template_of(item)) is not None)
 
-    def _step(self, index: int, node: MappingNode) -> StepPlan:
+    def _step(self, index: int, node: ScalarNode | MappingNode) -> StepPlan:
+        if isinstance(node, ScalarNode):
+            return StepPlan(index=index, line=node.line, column=node.column, run=template_of(node))
         uses = node.get("uses")
         action = uses.text if isinstance(uses, ScalarNode) else ""
         if isinstance(uses, ScalarNode) and (problem := _action_problem(action, self._at(uses))):

@@ -1,13 +1,18 @@
 """The one table of the workflow language: every key, the kind of its value, and the expressions that may stand there.
 
+It holds both dialects: GitHub's files, and `.sparki/pipelines`, which leaves out more and has a few keys of its own.
+
 Source: GitHub's workflow syntax, and actions/runner, Sdk/WorkflowParser/workflow-v1.0.json (commit 258d6c85);
 actions/languageservices, workflow-parser/src/workflow-v1.0.json, for what is newer.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from sparki_daemon.pipeline.dialect import in_dialect
 from sparki_daemon.pipeline.events import ON
-from sparki_daemon.pipeline.schema import Anything, Flag, Key, Kind, ListOf, MapOf, Nothing, Number, OneOf, Place, Record, Text
+from sparki_daemon.pipeline.schema import Anything, Dialect, Flag, Key, Kind, ListOf, MapOf, Nothing, Number, OneOf, Place, Record, Text
 
 _RUN = ("github", "inputs", "vars")
 _JOB = (*_RUN, "needs", "strategy", "matrix")
@@ -31,6 +36,7 @@ CREDENTIALS = Place((*_RUN, "secrets", "env"))
 
 NO_CONTAINER = "jobs run on this machine, with no container engine: run the job without it, or on GitHub"
 NO_ENVIRONMENT = "nothing is deployed from a run here: take it out to run the job, and give its variables with '--var'"
+NO_DEPLOY = "deploying from a pipeline is not built yet: take this job out"
 NO_BACKGROUND = "start it in the shell with '&': what a step leaves running lives until the job's end"
 
 _TEXT = Text()
@@ -202,7 +208,9 @@ _CANCEL_STEP = Record(keys={**_ANY_STEP, "cancel": Key(_NAME, "End this backgrou
 _PARALLEL_STEP = Record(
     keys={"parallel": Key(ListOf(item=Anything()), "Steps that run at the same time.", required=True, refused=NO_BACKGROUND)}
 )
-STEP_KIND = OneOf(options=(_RUN_STEP, _ACTION_STEP, _WAIT_STEP, _WAIT_ALL_STEP, _CANCEL_STEP, _PARALLEL_STEP))
+_STRING_STEP = Text(nonempty=True, place=STEP, only=Dialect.SPARKI)
+"""A plain string is the step that runs it."""
+STEP_KIND = OneOf(options=(_STRING_STEP, _RUN_STEP, _ACTION_STEP, _WAIT_STEP, _WAIT_ALL_STEP, _CANCEL_STEP, _PARALLEL_STEP))
 
 _COMMON_JOB = {
     "name": Key(Text(place=JOB), "What the job is called in lists."),
@@ -215,7 +223,7 @@ _COMMON_JOB = {
 _STEPS_JOB = Record(
     keys={
         **_COMMON_JOB,
-        "runs-on": Key(_RUNS_ON, "The labels of the machine that the job wants.", required=True),
+        "runs-on": Key(_RUNS_ON, "The labels of the machine that the job wants.", required=Dialect.GITHUB),
         "timeout-minutes": Key(Number(place=JOB), "End the job after so many minutes."),
         "cancel-timeout-minutes": Key(Number(place=JOB), "How long a cancelled job may clean up."),
         "continue-on-error": Key(Flag(place=JOB), "The run may be a success though the job fails."),
@@ -225,7 +233,7 @@ _STEPS_JOB = Record(
         "environment": Key(_ENVIRONMENT, "The environment that the job deploys to.", refused=NO_ENVIRONMENT),
         "outputs": Key(MapOf(value=Text(place=OUTPUT)), "Values for the jobs that need this one."),
         "defaults": Key(_defaults(JOB_ENV), "Defaults of the job's steps."),
-        "steps": Key(ListOf(item=STEP_KIND, each="step"), "What the job does, one after the other."),
+        "steps": Key(ListOf(item=STEP_KIND, each="step"), "What the job does, one after the other.", required=Dialect.SPARKI),
         "snapshot": Key(
             OneOf(
                 options=(
@@ -256,16 +264,26 @@ _CALL_JOB = Record(
         ),
     }
 )
+_DEPLOY_JOB = Record(
+    keys={
+        **_COMMON_JOB,
+        "deploy": Key(_NAME, "The environment that the job deploys to.", required=True, refused=NO_DEPLOY, only=Dialect.SPARKI),
+    },
+    only=Dialect.SPARKI,
+)
 
-WORKFLOW = Record(
+LANGUAGE = Record(
     keys={
         "name": Key(_TEXT, "The pipeline's name."),
         "run-name": Key(Text(place=RUN), "What a run is called in lists."),
-        "on": Key(ON, "The events that start the pipeline.", required=True),
+        "on": Key(ON, "The events that start the pipeline.", required=Dialect.GITHUB),
         "env": Key(_env(RUN_SECRETS), "Variables of all jobs."),
         "defaults": Key(_defaults(None), "Defaults of all jobs."),
         "permissions": Key(_PERMISSIONS, "What the token of every job may do."),
         "concurrency": Key(_concurrency(RUN, group=_TEXT), "Which runs must not run at the same time."),
-        "jobs": Key(MapOf(value=OneOf(options=(_STEPS_JOB, _CALL_JOB)), each="job"), "The jobs, by id.", required=True),
+        "jobs": Key(MapOf(value=OneOf(options=(_STEPS_JOB, _CALL_JOB, _DEPLOY_JOB)), each="job"), "The jobs, by id.", required=True),
     }
 )
+"""The whole table, with the parts of both dialects."""
+
+BY_DIALECT: Mapping[Dialect, Kind] = {dialect: in_dialect(LANGUAGE, dialect) for dialect in Dialect}

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from sparki_daemon.model.plan import StepPlan
 from sparki_daemon.model.problem import Position, Problem
 from sparki_daemon.pipeline.actions import native
-from sparki_daemon.pipeline.document import Document, JobSource
+from sparki_daemon.pipeline.document import Document, JobSource, steps_of
 from sparki_daemon.pipeline.expression.references import Reference
 from sparki_daemon.pipeline.expression.template import OPEN
 from sparki_daemon.pipeline.rules import Locate, Uses
@@ -64,7 +64,7 @@ def name_warnings(document: Document, root: MappingNode, uses: Uses, locate: Loc
         node = nodes.get(job.id)
         if not isinstance(node, MappingNode):
             continue
-        if not job.steps and job.call is None:
+        if not job.steps and job.call is None and "deploy" not in job.keys:
             yield Problem(code="no_steps", message=f"job '{job.id}' has no steps", at=job.at)
         yield from check.job(job, node)
         for step in job.steps:
@@ -99,10 +99,8 @@ class _Check:
         for key, value in node.pairs:
             if key.text != "steps":
                 yield from self.uses(value, {**known, "steps": _names(name.text for name in job.step_ids)})
-        steps = node.get("steps")
         before: Names = {}
-        items = [item for item in steps.items if isinstance(item, MappingNode)] if isinstance(steps, SequenceNode) else []
-        for item, step in zip(items, job.steps, strict=True):
+        for item, step in zip(steps_of(node), job.steps, strict=True):
             yield from self.uses(item, {**known, "steps": before})
             if step.id:
                 before[step.id.lower()] = step.id

@@ -16,6 +16,7 @@ from sparki_daemon.pipeline.expression.template import OPEN, condition
 from sparki_daemon.pipeline.expression.values import Value, is_truthy
 from sparki_daemon.pipeline.legs import LegMaker, waits_for
 from sparki_daemon.pipeline.pairs import is_insert
+from sparki_daemon.pipeline.source_step import with_source
 from sparki_daemon.pipeline.strategy import Strategy, strategy_of
 from sparki_daemon.pipeline.yaml_node import Node, scalars_of, to_json
 
@@ -26,16 +27,18 @@ def plan(
     github: Mapping[str, Value],
     inputs: Mapping[str, Value] | None = None,
     variables: Mapping[str, Value] | None = None,
+    source_in_place: bool = False,
 ) -> Plan:
     """The plan of a document for one event: `github`, `inputs` and `vars` are the contexts that are known before any job.
 
+    `source_in_place`: each job begins with a step that checks out the source.
     A job whose matrix reads `needs` is in it once, its `deferred` says what it waits for.
     Raises SparkiError with everything that Sparki can't run (`unsupported_…`), else with each strategy, name and label that
     can't be computed.
     """
     if document.unsupported:
         raise SparkiError(*document.unsupported)
-    planner = _Planner(document, {"github": github, "inputs": inputs or {}, "vars": variables or {}})
+    planner = _Planner(document, {"github": github, "inputs": inputs or {}, "vars": variables or {}}, source_in_place=source_in_place)
     jobs = tuple(job for source in document.jobs for job in planner.legs(source))
     problems = [*planner.problems, *planner.maker.problems]
     if problems:
@@ -44,9 +47,10 @@ def plan(
 
 
 class _Planner:
-    def __init__(self, document: Document, contexts: Mapping[str, Value]) -> None:
+    def __init__(self, document: Document, contexts: Mapping[str, Value], *, source_in_place: bool) -> None:
         self.file = document.file
         self.contexts = contexts
+        self.source_in_place = source_in_place
         self.problems: list[Problem] = []
         self._bases = {job.id.lower(): job.id for job in document.jobs}
         self.maker = LegMaker(self.file, contexts, self._bases)
@@ -82,7 +86,7 @@ class _Planner:
             shell=source.shell,
             working_directory=source.working_directory,
             outputs=source.outputs,
-            steps=source.steps,
+            steps=with_source(source.steps, source.at) if self.source_in_place else source.steps,
         )
 
     def _is_off(self, job: JobSource) -> bool:

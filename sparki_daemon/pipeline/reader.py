@@ -7,13 +7,15 @@ from dataclasses import replace
 from itertools import islice
 
 from sparki_daemon.model.problem import Position, Problem, SparkiError
+from sparki_daemon.pipeline.dialect import dialect_of
 from sparki_daemon.pipeline.document import Builder, Document
 from sparki_daemon.pipeline.expression.evaluate import Scope
 from sparki_daemon.pipeline.expression.references import references
-from sparki_daemon.pipeline.keys import WORKFLOW
+from sparki_daemon.pipeline.keys import BY_DIALECT
 from sparki_daemon.pipeline.names import gap_warnings, name_warnings
 from sparki_daemon.pipeline.needs import graph_problems
 from sparki_daemon.pipeline.rules import empty_reads, rule_problems
+from sparki_daemon.pipeline.schema import Dialect
 from sparki_daemon.pipeline.shape import Shape
 from sparki_daemon.pipeline.strategy import is_static, strategy_of
 from sparki_daemon.pipeline.yaml_node import MappingNode, ScalarNode, SourceText
@@ -24,20 +26,23 @@ UNSUPPORTED = "unsupported_"
 """How the codes begin of what GitHub accepts and Sparki can't run."""
 
 
-def read(data: bytes, file: str) -> Document:
+def read(data: bytes, file: str, dialect: Dialect | None = None) -> Document:
     """The document that a workflow file says; `file` is its path in the repository, for positions.
+
+    `dialect` None: the one that its folder says.
 
     What Sparki can't run is no error here: `Document.unsupported` has it, and `plan` refuses it.
     Raises SparkiError with all that GitHub would refuse, in file order, 100 at most and then how many more.
     """
+    dialect = dialect or dialect_of(file)
     root, text = load(data, file)
     source = SourceText(text)
     if not isinstance(root, MappingNode):
         message = "a workflow is a mapping of keys such as 'on' and 'jobs'"
         raise SparkiError(Problem(code="wrong_type", message=message, at=Position(file, root.line, root.column)))
     shape = Shape(file, source)
-    shape.check(root, WORKFLOW, "the workflow")
-    builder = Builder(file)
+    shape.check(root, BY_DIALECT[dialect], "the workflow")
+    builder = Builder(file, dialect)
     document = builder.document(root)
     problems = [
         *shape.problems,

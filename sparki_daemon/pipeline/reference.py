@@ -6,17 +6,46 @@ from collections.abc import Iterator, Sequence
 
 from sparki_daemon.pipeline.actions import HONOURED, NATIVE
 from sparki_daemon.pipeline.codes import CODES
-from sparki_daemon.pipeline.keys import WORKFLOW
-from sparki_daemon.pipeline.schema import Flag, Key, Kind, ListOf, MapOf, Nothing, Number, OneOf, Place, Record, Text
+from sparki_daemon.pipeline.dialect import SPARKI_FOLDER
+from sparki_daemon.pipeline.keys import LANGUAGE
+from sparki_daemon.pipeline.schema import Dialect, Flag, Key, Kind, ListOf, MapOf, Nothing, Number, OneOf, Place, Record, Text
 from sparki_daemon.pipeline.shape import describe
 
 _FEW = 8
+_NEEDED = {
+    False: "",
+    True: " **Required.**",
+    Dialect.GITHUB: f" **Required**, but in `{SPARKI_FOLDER}`.",
+    Dialect.SPARKI: f" **Required** in `{SPARKI_FOLDER}`.",
+}
 
 _HEAD = """# The language
 
 Sparki reads GitHub's workflow syntax from `.github/workflows/*.yml` and `*.yaml`, unchanged. This page is written from the table that the
 reader itself uses, as is `workflow.schema.json` beside it, which editors can complete and check with (`sparki validate --schema`
 prints it).
+
+## Pipelines of your own
+
+Files in `.sparki/pipelines` (`*.yml` and `*.yaml`) are written in the same language, with less to write:
+
+    jobs:
+      test:
+        steps:
+          - make
+          - make test
+
+- A step may be a plain string: the commands to run.
+- `on` may be left out: every push and every pull request then starts the pipeline, and so does its name (`sparki run ci`).
+- `runs-on` may be left out: the job runs on this machine.
+- The source is in place before the first step: no `actions/checkout` is needed. (`--workspace source` does the same for a file of
+  GitHub's, `--workspace empty` leaves it away. A job whose first step checks out the source is left as it is.)
+- A file here takes the place of the one with the same stem in `.github/workflows`: with both, `sparki run ci` runs
+  `.sparki/pipelines/ci.yml`, and so does a `sparki run` that a push's pipelines belong to. The other one still answers to its path.
+
+`sparki validate --schema .sparki/pipelines` prints their schema (`pipeline.schema.json`).
+
+## How to read the tables
 
 - **value**: what may stand there. Numbers and booleans stand where a string is wanted, too.
 - **expressions**: the contexts that `${{ }}` may read there, and the functions besides those that always work (`contains`, `startsWith`,
@@ -36,7 +65,7 @@ place in the file; `sparki explain CODE` prints what stands here. A project that
 def language_page() -> str:
     """The text of docs/language.md."""
     lines = [_HEAD]
-    for path, records, place in _sections("", WORKFLOW, None):
+    for path, records, place in _sections("", LANGUAGE, None):
         lines += [
             f"## {f'`{path}`' if path else 'The file'}",
             "",
@@ -87,7 +116,7 @@ def _sections(path: str, kind: Kind, place: Place | None) -> Iterator[tuple[str,
 
 def _row(name: str, key: Key, place: Place | None) -> str:
     since = f"*no*: {key.refused}" if key.refused else key.since
-    needed = " **Required.**" if key.required else ""
+    needed = _NEEDED[key.required] + (f" Only in `{SPARKI_FOLDER}`." if key.only is Dialect.SPARKI else "")
     return f"| `{name}` | {_value(key.kind)} | {_expressions(key.kind, place)} | {since} | {key.doc}{needed} |"
 
 

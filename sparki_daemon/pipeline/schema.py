@@ -4,6 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum
+
+
+class Dialect(Enum):
+    """Whose files have a part of the table: GitHub's, or those in `.sparki/pipelines`, which have nearly all of it and a little more."""
+
+    GITHUB = "github"
+    SPARKI = "sparki"
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,9 +27,13 @@ class Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
-    """What a value must be. `place` None: what the surrounding value allows, and no expression where that is None too."""
+    """What a value must be. `place` None: what the surrounding value allows, and no expression where that is None too.
+
+    `only`: the one dialect in which it may stand; None: both.
+    """
 
     place: Place | None = None
+    only: Dialect | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,11 +109,12 @@ class Key:
     """One key: its value, its meaning in a sentence, and whether Sparki runs what it asks for.
 
     `refused` is empty where it does; else it says what can't be done, and is the hint of `unsupported_key`. `since` is the version of
-    Sparki that has it.
+    Sparki that has it. `required`: always, or in one dialect. `only`: the one dialect that has it; None: both.
     """
 
     kind: Kind
     doc: str
-    required: bool = False
+    required: bool | Dialect = False
     refused: str = ""
     since: str = "0.1"
+    only: Dialect | None = None

@@ -27,7 +27,7 @@ class Shape:
         """Check a value. `label` is what messages call it, such as `'needs'` or `a step`; `place` is what the values around it allow."""
         place = kind.place or place
         if isinstance(node, ScalarNode) and self._has_expression(node, kind):
-            self._expressions(node, kind, label, place)
+            self._expressions(node, kind, label, place or _place_of_text(kind))
         elif isinstance(kind, OneOf):
             self._one_of(node, kind, label, place)
         elif isinstance(kind, Anything):
@@ -171,6 +171,12 @@ class Shape:
             self.problem("empty_value", f"{label} must not be empty", node)
         else:
             self.problem("wrong_value", f"{label} must be {wanted}, not {_shown(node)}", node, _value_hint(node, kind))
+
+
+def _place_of_text(kind: Kind) -> Place | None:
+    """What the text among several kinds allows."""
+    options = kind.options if isinstance(kind, OneOf) else ()
+    return next((option.place for option in options if isinstance(option, Text)), None)
 
 
 def _accepts(kind: Kind, node: ScalarNode) -> bool:

@@ -60,6 +60,11 @@ def triggers_of(node: Node | None, file: str) -> Iterator[Trigger]:
         yield Trigger(key.text, Position(file, key.line, key.column), filters, inputs, crons, _secrets(by_hand.get("secrets")))
 
 
+def implied_triggers(at: Position) -> Iterator[Trigger]:
+    """What starts a pipeline of `.sparki/pipelines` that has no `on`: every push, every pull request, and a hand."""
+    return (Trigger(event, at) for event in ("push", "pull_request", DISPATCH))
+
+
 def _words(node: Node | None) -> Iterator[ScalarNode]:
     if isinstance(node, ScalarNode):
         yield node

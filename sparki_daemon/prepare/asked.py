@@ -17,7 +17,10 @@ MADE_UP = ("push", "pull_request", "pull_request_target", DISPATCH, "schedule", 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """`event` "": the one that fits. `payload`: laid over what is made up. Texts of `inputs`, `variables` and `env` by name."""
+    """`event` "": the one that fits. `workspace` "": as the dialect has it. `payload`: laid over what is made up.
+
+    Texts of `inputs`, `variables` and `env` by name.
+    """
 
     pipelines: Sequence[str] = ()
     jobs: Sequence[str] = ()
@@ -27,6 +30,7 @@ class Asked:
     inputs: Mapping[str, str] = field(default_factory=dict)
     variables: Mapping[str, str] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict)
+    workspace: str = ""
 
     def checked_event(self) -> str:
         """The event that is asked for: inputs belong to a `workflow_dispatch`; empty: none is.

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sparki_daemon.model.problem import Problem, SparkiError
+from sparki_daemon.pipeline.dialect import SUFFIXES, dialect_of, replaced
 from sparki_daemon.pipeline.document import Document
 from sparki_daemon.pipeline.reader import read
 from sparki_daemon.pipeline.select import Occurrence, Paths, Started, has_path_filter, named, names_of, started, starts
@@ -15,12 +16,13 @@ from sparki_daemon.source.facts import Facts
 
 def by_name(found: Mapping[str, bytes], words: Sequence[str], directory: str) -> list[Document]:
     """The documents that `words` name; a broken file counts only when no word can do without it."""
+    found = in_force(found, words)
     outside = {word: content for word in words if word not in found and (content := _file(directory, word)) is not None}
     documents: list[Document] = []
     broken: list[Problem] = []
     for path, content in _needed({**found, **outside}, words).items():
         try:
-            documents.append(read(content, path))
+            documents.append(read(content, path, dialect_of(os.path.normpath(os.path.join(directory, path)))))
         except SparkiError as error:
             if any(word in names_of(path, "") for word in words):
                 raise
@@ -29,6 +31,12 @@ def by_name(found: Mapping[str, bytes], words: Sequence[str], directory: str) ->
         return named(documents, words)
     except SparkiError as error:
         raise SparkiError(*error.problems, *broken) from None
+
+
+def in_force(found: Mapping[str, bytes], words: Sequence[str] = ()) -> Mapping[str, bytes]:
+    """The files without those that one of Sparki's stands for; such a one still answers to its path."""
+    hidden = replaced(found).keys() - set(words)
+    return {path: content for path, content in found.items() if path not in hidden}
 
 
 def _needed(files: Mapping[str, bytes], words: Sequence[str]) -> Mapping[str, bytes]:
@@ -132,10 +140,12 @@ def _stem(document: Document) -> str:
 def _all(found: Mapping[str, bytes]) -> list[Document]:
     if not found:
         message = "this repository has no pipeline"
-        raise SparkiError(Problem(code="no_pipeline", message=message, hint="put a workflow into .github/workflows"))
+        raise SparkiError(
+            Problem(code="no_pipeline", message=message, hint="put one into .sparki/pipelines, or a workflow into .github/workflows")
+        )
     documents: list[Document] = []
     problems: list[Problem] = []
-    for path, content in found.items():
+    for path, content in in_force(found).items():
         try:
             documents.append(read(content, path))
         except SparkiError as error:
@@ -147,7 +157,7 @@ def _all(found: Mapping[str, bytes]) -> list[Document]:
 
 def _file(directory: str, word: str) -> bytes | None:
     path = os.path.join(directory, word)
-    if not word.endswith((".yml", ".yaml")) or not os.path.isfile(path):
+    if not word.endswith(SUFFIXES) or not os.path.isfile(path):
         return None
     try:
         with open(path, "rb") as file:

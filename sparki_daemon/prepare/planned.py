@@ -21,6 +21,7 @@ from sparki_daemon.pipeline.machine import Machine
 from sparki_daemon.pipeline.needs import select_jobs
 from sparki_daemon.pipeline.pairs import by_hand
 from sparki_daemon.pipeline.plan import plan as make_plan
+from sparki_daemon.pipeline.schema import Dialect
 from sparki_daemon.pipeline.select import event_for, names_of
 from sparki_daemon.pipeline.settings import FILE, Settings, read_settings
 from sparki_daemon.pipeline.triggers import DISPATCH
@@ -109,6 +110,7 @@ def prepare(
     variables: Mapping[str, str] | None = None,
     env: Mapping[str, str] | None = None,
     matrix: Sequence[tuple[str, str]] = (),
+    workspace: str = "",
     client_env: Mapping[str, str] | None = None,
 ) -> Prepared:
     """Everything that a run of `directory` needs, or the SparkiError that says what is wrong with which file.
@@ -116,7 +118,8 @@ def prepare(
     `pipelines`: words that name them, none: those that a push would start, or that `event` would. `jobs`: those alone, with what they
     need. `ref`: a commit instead of the working tree. `objects`: a folder for the snapshot's new objects, made if there are any.
     `event_payload`: laid over the payload that is made up. `inputs`: of a workflow_dispatch, as texts. `env`: the lowest layer of `env`.
-    `matrix`: (key, value) pairs that legs must have. `client_env`: the variables by which programs are looked for; None: don't look.
+    `matrix`: (key, value) pairs that legs must have. `workspace`: "source", each job begins with the source in place; "empty"; "": as each
+    file's dialect has it. `client_env`: the variables by which programs are looked for; None: don't look.
     """
     asked = Asked(
         pipelines=pipelines,
@@ -127,6 +130,7 @@ def prepare(
         inputs=inputs or {},
         variables=variables or {},
         env=env or {},
+        workspace=workspace,
     )
     asked_event = asked.checked_event()
     repository = find(directory)
@@ -220,7 +224,9 @@ class _Maker:
         github = github_context(
             self.known, event_name=event, event=about, workflow=document.name, run_id="", run_number=0, workflow_file=document.file
         )
-        made = make_plan(document, github=github, inputs=inputs, variables=self.asked.variables)
+        workspace = self.asked.workspace
+        in_place = workspace == "source" or (not workspace and document.dialect is Dialect.SPARKI)
+        made = make_plan(document, github=github, inputs=inputs, variables=self.asked.variables, source_in_place=in_place)
         made = replace(made, env=(*by_hand(self.asked.env), *made.env))
         made = select_jobs(made, self.asked.jobs) if self.asked.jobs else made
         made = select_legs(made, self.asked.matrix) if self.asked.matrix else made

@@ -56,7 +56,6 @@ def test_a_good_request_passes_and_gets_its_defaults() -> None:
         "pipelines": [],
         "jobs": [],
         "max_parallel": None,
-        "workspace": "empty",
         "env": {"PATH": "/bin"},
         "ref": "main",
         "no_cache": False,

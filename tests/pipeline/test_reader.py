@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from sparki_daemon.model.problem import Problem, SparkiError
 from sparki_daemon.pipeline.document import Document
-from sparki_daemon.pipeline.keys import WORKFLOW
+from sparki_daemon.pipeline.keys import LANGUAGE
 from sparki_daemon.pipeline.plan import plan
 from sparki_daemon.pipeline.reader import MAX_PROBLEMS, read
 from sparki_daemon.pipeline.schema import Key, Kind, ListOf, MapOf, OneOf, Record
@@ -143,7 +143,7 @@ def keys_in(kind: Kind) -> Iterator[Key]:
 
 
 def test_every_key_of_the_table_has_a_sentence_and_every_place_known_names() -> None:
-    kinds = list(all_kinds(WORKFLOW))
+    kinds = list(all_kinds(LANGUAGE))
 
     assert len(kinds) > 300
     assert all(key.doc.endswith((".", ".", "?")) for kind in kinds for key in keys_in(kind))

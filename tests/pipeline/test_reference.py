@@ -14,9 +14,10 @@ from sparki_daemon.model.problem import SparkiError
 from sparki_daemon.pipeline.actions import NATIVE
 from sparki_daemon.pipeline.codes import CODES
 from sparki_daemon.pipeline.json_schema import workflow_schema
-from sparki_daemon.pipeline.keys import WORKFLOW
+from sparki_daemon.pipeline.keys import LANGUAGE
 from sparki_daemon.pipeline.reader import read
 from sparki_daemon.pipeline.reference import differences_page, language_page
+from sparki_daemon.pipeline.schema import Dialect
 from sparki_daemon.pipeline.yaml_node import MappingNode, Node, ScalarNode, SequenceNode
 from sparki_daemon.pipeline.yaml_reader import load
 
@@ -27,6 +28,7 @@ Check = Callable[[Path, str], None]
 
 def test_the_schema_in_docs_is_the_tables(golden: Check) -> None:
     golden(DOCS / "workflow.schema.json", json.dumps(workflow_schema(), indent=1) + "\n")
+    golden(DOCS / "pipeline.schema.json", json.dumps(workflow_schema(Dialect.SPARKI), indent=1) + "\n")
 
 
 def test_the_reference_pages_in_docs_are_the_tables(golden: Check) -> None:
@@ -37,7 +39,7 @@ def test_the_reference_pages_in_docs_are_the_tables(golden: Check) -> None:
 def test_the_reference_has_every_key_code_and_action() -> None:
     page = language_page()
 
-    assert [name for name in WORKFLOW.keys if f"| `{name}` |" not in page] == []
+    assert [name for name in LANGUAGE.keys if f"| `{name}` |" not in page] == []
     assert [
         name
         for name in ("cron", "fail-fast", "timeout-minutes", "run", "uses", "image", "cancel-in-progress")
@@ -115,3 +117,17 @@ def test_what_is_misshapen_the_schema_refuses_too(stem: str) -> None:
         read(case.read_bytes(), case.name)
 
     assert not fits(value(load(case.read_bytes(), case.name)[0]), workflow_schema())
+
+
+def test_what_only_sparkis_files_may_say_its_schema_alone_takes() -> None:
+    for text in ("jobs: {a: {steps: [make]}}", "jobs: {a: {deploy: staging}}", "jobs: {a: {steps: [{run: make}]}}"):
+        data = value(load(text.encode(), "f")[0])
+        read(text.encode(), ".sparki/pipelines/ci.yml")
+
+        assert (fits(data, workflow_schema(Dialect.SPARKI)), fits(data, workflow_schema())) == (True, False), text
+
+
+def test_the_reference_says_which_keys_are_sparkis_alone() -> None:
+    rows = [line for line in language_page().split("\n") if "Only in `.sparki/pipelines`" in line]
+
+    assert [row.split("`")[1] for row in rows if row.startswith("| `deploy`")] == ["deploy"]

@@ -344,3 +344,40 @@ def test_versions_are_looked_for_among_those_of_the_client(made: Make, tmp_path:
 
 def test_nobody_looks_for_programs_unless_told_where(made: Make) -> None:
     assert made({"ci": "on: push\n"}).notes == ()
+
+
+OWN = ".sparki/pipelines/"
+
+
+def test_a_pipeline_of_sparkis_stands_for_githubs_of_the_same_stem(made: Make) -> None:
+    files = {f"{OWN}ci.yml": "jobs: {own: {steps: [make]}}\n"}
+
+    (pushed,) = made({"ci": "on: push\n"}, files).planned
+    (named,) = made(pipelines=["ci"]).planned
+    (other,) = made(pipelines=[f"{WORKFLOWS}ci.yml"]).planned
+
+    assert [one.plan.file for one in (pushed, named, other)] == [f"{OWN}ci.yml", f"{OWN}ci.yml", f"{WORKFLOWS}ci.yml"]
+
+
+def test_a_broken_file_that_is_replaced_stops_nobody(made: Make) -> None:
+    files = {f"{WORKFLOWS}ci.yml": "on: [", f"{OWN}ci.yaml": "jobs: {own: {steps: [make]}}\n"}
+
+    assert [one.plan.file for one in made(files=files).planned] == [f"{OWN}ci.yaml"]
+
+
+def test_the_source_is_in_place_in_sparkis_pipelines_or_where_it_is_asked_for(made: Make) -> None:
+    def first(**asked: Any) -> list[str]:
+        return [one.plan.jobs[0].steps[0].uses.partition("@")[0] for one in made(**asked).planned]
+
+    made({"theirs": "on: push\n"}, {f"{OWN}ours.yml": "jobs: {own: {steps: [make]}}\n"})
+
+    assert first(pipelines=["ours", "theirs"]) == ["actions/checkout", ""]
+    assert first(pipelines=["ours", "theirs"], workspace="source") == ["actions/checkout", "actions/checkout"]
+    assert first(pipelines=["ours", "theirs"], workspace="empty") == ["", ""]
+
+
+def test_a_file_named_from_a_folder_below_is_read_in_its_own_dialect(made: Make, folder: Path, tmp_path: Path) -> None:
+    commit(folder, {f"{OWN}ci.yml": "jobs: {own: {steps: [make]}}\n", "sub/x": ""})
+    prepared = prepare(str(folder / "sub"), pipelines=["../.sparki/pipelines/ci.yml"], jobs=[], ref=None, objects=str(tmp_path / "o"))
+
+    assert [job.id for job in prepared.planned[0].plan.jobs] == ["own"]

@@ -43,7 +43,7 @@ START: Schema = request(
         "pipelines": NAMES,
         "jobs": NAMES,
         "max_parallel": {"type": ["integer", "null"], "minimum": 1, "maximum": 10000, "default": None},
-        "workspace": {"type": "string", "enum": ["empty", "source"], "default": "empty"},
+        "workspace": {"type": "string", "enum": ["empty", "source"], "description": "without it: as each file's dialect has it"},
         "env": {"type": "object", "additionalProperties": TEXT, "default": {}},
         "ref": {"type": ["string", "null"], "minLength": 1, "maxLength": 4096, "default": None},
         "no_cache": {"type": "boolean", "default": False},

@@ -146,6 +146,7 @@ def _prepared(request: dict[str, Any], objects: str) -> Prepared:
         variables=request.get("variables"),
         env=request.get("lowest_env"),
         matrix=[(name, value) for name, _, value in (word.partition("=") for word in request.get("matrix", ()))],
+        workspace=request.get("workspace", ""),
         client_env=request["env"],
     )
 
@@ -167,7 +168,6 @@ def _spec(request: dict[str, Any], prepared: Prepared, planned: Planned, project
         "env": choose_environment(request["env"]),
         "home": prepared.settings.home,
         "user_home": request["env"].get("HOME", ""),
-        "workspace": request.get("workspace") or "empty",
     }
 
 
