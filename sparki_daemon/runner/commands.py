@@ -6,8 +6,11 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from sparki_daemon.runner.sieve import FROM_BYTES, Sieve, expressions
+
 # A line that could be one, tried only where a chunk holds `::` or `##[` at all.
 _CANDIDATE = re.compile(rb"^[ \t\r\f\v]*::.*|^.*##\[.*", re.MULTILINE)
+_SIEVE = [rb"^[ \t\r\f\v]*::", rb"##\["]  # what each candidate has
 _BLANKS = b" \t\r\f\v"
 MOST_HELD_BYTES = 4 * 1024 * 1024  # a longer line is text
 
@@ -49,13 +52,15 @@ class Scanner:
         self._held = b""
         self._mid_line = False  # something that is no blank was passed on of the line that is open
         self._stop_token = ""
+        self._fed_bytes = 0
+        self._sieve: Sieve | None = None  # made once the output is long
 
     def feed(self, chunk: bytes) -> Iterator[bytes | Command]:
         """The text and the commands that `chunk` completes. The commands' lines are no text."""
         data = self._held + chunk if self._held else chunk
         self._held = b""
         # One byte is looked for ten times as fast as two, and most output has neither.
-        plain = not ((b":" in data and b"::" in data) or (b"#" in data and b"##[" in data))
+        plain = not self._may_hold(data)
         if plain and data.endswith(b"\n"):  # most of all output
             self._mid_line = False
             yield data
@@ -70,6 +75,16 @@ class Scanner:
             yield from self._scan(data[:begin])
             yield from (last,) if last else ()
         self._mid_line = bool(last.strip(_BLANKS)) or (begin == 0 and self._mid_line)
+
+    def _may_hold(self, data: bytes) -> bool:
+        """Whether a command may be in `data`: False is certain."""
+        if self._sieve is not None:
+            return self._sieve.may_hold(data)
+        if self._fed_bytes < FROM_BYTES:
+            self._fed_bytes += len(data)
+            if self._fed_bytes >= FROM_BYTES:
+                self._sieve = expressions(_SIEVE)
+        return (b":" in data and b"::" in data) or (b"#" in data and b"##[" in data)
 
     def flush(self) -> Iterator[bytes | Command]:
         """What was held back, at the end of a step."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from bisect import bisect_right
 
+from sparki_daemon.runner.sieve import FROM_BYTES, Sieve, literals
+
 Span = tuple[int, int]
 Family = list[tuple[int, bytes]]  # the patterns that share a needle (or an anchor), and where in each of them it lies
 Families = list[tuple[bytes, Family]]
@@ -24,15 +26,31 @@ class Search:
     `pairs` gives each pattern its needle, a part of it: text without the needles has no pattern. `bytes.find` looks for a needle at 5 to
     30 µs a 64 KiB. For a single byte it takes 1 µs, so the needles are anchored, where it pays, at a byte that the output has seldom: at
     each place of that byte a dict tells whether a needle may lie there. Which bytes are rare is counted in the output itself.
+    Once there is much output a sieve, where the machine has one, tells first whether any needle is there at all.
     """
 
-    __slots__ = ("_far_heads", "_inner", "_longest", "_near_heads", "_near_longest", "_needles", "_plan", "_sample", "_sorted", "count")
+    __slots__ = (
+        "_far_heads",
+        "_inner",
+        "_longest",
+        "_near_heads",
+        "_near_longest",
+        "_needles",
+        "_plan",
+        "_sample",
+        "_searched_bytes",
+        "_sieve",
+        "_sorted",
+        "count",
+    )
 
     def __init__(self, pairs: dict[bytes, bytes]) -> None:
         self.count = len(pairs)
         self._needles = _Needles(pairs)
         self._plan = _Plan(self._needles, b"", left_bytes=0)
         self._sample = b""
+        self._searched_bytes = 0
+        self._sieve: Sieve | None = None  # made once the output is long
         far: dict[bytes, int] = {}
         for text in pairs:
             if len(text) > NEAR_BYTES:
@@ -46,6 +64,13 @@ class Search:
 
     def spans(self, data: bytes) -> list[Span]:
         """Every place of every pattern, also those that lie in another."""
+        if self._sieve is not None:
+            if not self._sieve.may_hold(data):
+                return []
+        elif self._searched_bytes < FROM_BYTES:
+            self._searched_bytes += len(data)
+            if self._searched_bytes >= FROM_BYTES:
+                self._sieve = literals(self._needles.families)
         plan = self._plan
         plan.left_bytes -= len(data)
         if plan.left_bytes < 0:

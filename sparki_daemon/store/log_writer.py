@@ -17,6 +17,12 @@ LINES_A_RECORD = 256
 MS_A_RECORD = 1000  # so much earlier than the truth may the time of a line be
 # Counting newlines is most of the work of an index, and pieces of this size need one pass for lines of 32 bytes and more.
 PIECE_BYTES = 8 * 1024
+# Counting a flood's lines as it comes would hold up whoever writes it: from so many bytes within a second on they are counted later.
+FLOOD_BYTES = 4 * 1024 * 1024
+BLOCK_BYTES = 64 * 1024
+CALM_MS = 200  # without a write
+CATCH_UP_BYTES = 4 * 1024 * 1024  # at a write after a calm; the rest at the end
+WRITEBACK_BYTES = 8 * 1024 * 1024  # the disk is asked to begin after so many: `sync` then waits for the last of them only
 
 
 class LogWriteError(OSError):
@@ -36,14 +42,18 @@ class LogWriter:
     """The one writer of a log. Nothing is on disk before the first byte, and no byte waits in this process: a kill loses none.
 
     A path that exists is continued: `size` begins at its length. A log all of whose text comes within a second of its writer's making
-    gets no index for its times: the beginnings of the steps say them well enough.
+    gets no index for its times: the beginnings of the steps say them well enough. The index of a flood is made up at `close`, or in the
+    next calm; until then a reader counts for itself.
     """
 
     __slots__ = (
         "_began_ms",
+        "_counted",
         "_fd",
+        "_flood",
         "_index_fd",
         "_index_size",
+        "_last_ms",
         "_line_begin",
         "_named",
         "_newlines",
@@ -51,6 +61,8 @@ class LogWriter:
         "_now_ms",
         "_pending",
         "_synced",
+        "_times",
+        "_writing_back",
         "path",
         "size",
     )
@@ -64,9 +76,14 @@ class LogWriter:
         self._noted = (-1, 0, 0)  # offset, newlines before it and time of the last record
         self._pending = bytearray()  # records that the index does not have yet
         self._index_size = 0
+        self._times: list[tuple[int, int]] = []  # (offset, time) of writes whose lines are still to be counted
+        self._flood = (0, 0)  # the size at a moment, and that moment: what came since is the flood, or none
+        self._last_ms = 0
+        self._writing_back = 0
         self.size = self._synced = 0
         with suppress(OSError):  # no log yet; where it is worse than that, the first write says so
             self.size = os.stat(self.path).st_size
+        self._counted = self.size  # the lines up to there are counted
 
     def write(self, data: bytes) -> int:
         """Append `data`; returns the offset where it begins.
@@ -87,7 +104,7 @@ class LogWriter:
             raise LogWriteError(error, done) from error
         finally:
             if done:
-                self._note(data if done == len(data) else data[:done])
+                self._take_note(data if done == len(data) else data[:done])
         return start
 
     def sync(self) -> None:
@@ -103,7 +120,8 @@ class LogWriter:
         self._synced = self.size
 
     def close(self) -> None:
-        """Let the files go. A later write opens them again."""
+        """Make up the index, and let the files go. A later write opens them again."""
+        self._catch_up(self.size)
         for fd in (self._fd, self._index_fd):
             if fd >= 0:
                 os.close(fd)
@@ -140,10 +158,62 @@ class LogWriter:
         with suppress(OSError):
             os.truncate(index_path(self.path), self._index_size)
 
-    def _note(self, data: bytes) -> None:
-        """Count what was written, and make the records that it calls for."""
-        base = self.size
+    def _take_note(self, data: bytes) -> None:
+        """Count what was written, now or later."""
         now_ms = self._now_ms()
+        if not self._floods(now_ms):
+            if self._counted < self.size and now_ms - self._last_ms >= CALM_MS:
+                self._catch_up(self._counted + CATCH_UP_BYTES)
+            if self._counted == self.size:
+                self._note(self.size, data, now_ms)
+                self._counted = self.size + len(data)
+        if self._counted <= self.size and (not self._times or now_ms - self._times[-1][1] >= MS_A_RECORD):
+            self._times.append((self.size, now_ms))
+        self.size += len(data)
+        self._last_ms = now_ms
+        if self.size - self._writing_back >= WRITEBACK_BYTES:
+            self._write_back()
+
+    def _floods(self, now_ms: int) -> bool:
+        size, since_ms = self._flood
+        if not 0 <= now_ms - since_ms < MS_A_RECORD:
+            self._flood = self.size, now_ms
+            return False
+        return self.size - size >= FLOOD_BYTES
+
+    def _write_back(self) -> None:
+        """Have the system begin to write: it keeps the dirty pages that it is told of as not needed, and starts on them."""
+        if hasattr(os, "posix_fadvise"):  # not on macOS
+            with suppress(OSError):
+                os.posix_fadvise(self._fd, self._writing_back, self.size - self._writing_back, os.POSIX_FADV_DONTNEED)
+        self._writing_back = self.size
+
+    def _catch_up(self, upto: int) -> None:
+        """Count what a flood left, up to about `upto`; what can't be read is left to the readers."""
+        if self._counted >= self.size:
+            return
+        try:
+            fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return
+        try:
+            while self._counted < min(upto, self.size):
+                data = os.pread(fd, min(BLOCK_BYTES, self.size - self._counted), self._counted)
+                if not data:
+                    return
+                while len(self._times) > 1 and self._times[1][0] <= self._counted:
+                    del self._times[0]
+                self._note(self._counted, data, self._times[0][1] if self._times else self._last_ms)
+                self._counted += len(data)
+        except OSError:
+            return
+        finally:
+            os.close(fd)
+        if self._counted == self.size:
+            self._times.clear()
+
+    def _note(self, base: int, data: bytes, now_ms: int) -> None:
+        """Count the lines of `data`, which lies at `base`, and make the records that it calls for."""
         if self._noted[0] < 0 or abs(now_ms - self._noted[2]) >= MS_A_RECORD:
             at = 0 if self._line_begin == base else data.find(b"\n") + 1
             if (at or self._line_begin == base) and at < len(data):  # a line of which no byte is here has no time yet
@@ -154,8 +224,7 @@ class LogWriter:
                 self._record(base + begin if begin else self._line_begin, self._newlines, now_ms)
             self._newlines += newlines
         self._line_begin = base + end if (end := data.rfind(b"\n") + 1) else self._line_begin
-        self.size = base + len(data)
-        if self._pending and (self.size > INDEX_FROM_BYTES or now_ms - self._began_ms >= MS_A_RECORD):
+        if self._pending and (base + len(data) > INDEX_FROM_BYTES or now_ms - self._began_ms >= MS_A_RECORD):
             self._write_index()
 
     def _record(self, offset: int, newlines: int, now_ms: int) -> None:

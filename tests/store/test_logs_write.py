@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparki_daemon.store.log_reader import RECORD, LogReader
-from sparki_daemon.store.log_writer import INDEX_FROM_BYTES, LINES_A_RECORD, LogWriteError, LogWriter
+from sparki_daemon.store.log_writer import FLOOD_BYTES, INDEX_FROM_BYTES, LINES_A_RECORD, LogWriteError, LogWriter
 
 
 class Clock:
@@ -264,3 +264,61 @@ def test_no_descriptor_is_left_open_or_handed_to_a_child(tmp_path: Path) -> None
         assert not any(os.get_inheritable(fd) for fd in held())
 
     assert held() == []
+
+
+# -- floods ------------------------------------------------------------------------------------------------------------------
+
+LINE = b"a line of a flood, as a build prints them when somebody asked for all of it\n"
+FLOOD = LINE * (64 * 1024 // len(LINE))
+
+
+def flood(writer: LogWriter, clock: Clock, blocks: int, *, every_ms: int = 1) -> None:
+    for _ in range(blocks):
+        writer.write(FLOOD)
+        clock.ms += every_ms
+
+
+def test_the_lines_of_a_flood_are_counted_when_it_has_ended(tmp_path: Path) -> None:
+    log, clock = tmp_path / "job.log", Clock()
+    with LogWriter(log, now_ms=clock) as writer:
+        flood(writer, clock, 200)
+        counted = records(log)[-1][0]
+        with LogReader(log) as reader:
+            assert reader.line_at(writer.size) == 200 * FLOOD.count(b"\n") + 1  # a reader needs no index
+    last = records(log)[-1]
+
+    assert counted < FLOOD_BYTES + len(FLOOD)
+    assert last[0] > 199 * len(FLOOD)
+    assert last[1] == log.read_bytes()[: last[0]].count(b"\n")
+    for before, after in pairwise(records(log)):
+        assert 0 < after[1] - before[1] <= LINES_A_RECORD
+
+
+def test_a_flood_keeps_the_times_of_its_lines(tmp_path: Path) -> None:
+    log, clock = tmp_path / "job.log", Clock()
+    with LogWriter(log, now_ms=clock) as writer:
+        flood(writer, clock, 3000, every_ms=3)  # about 20 MB a second, nine seconds
+
+    for offset, _, ms in records(log):
+        assert abs(ms - (1_000_000 + 3 * (offset // len(FLOOD)))) <= 1100
+
+
+def test_a_calm_after_a_flood_makes_its_index_up_piece_by_piece(tmp_path: Path) -> None:
+    log, clock = tmp_path / "job.log", Clock()
+    with LogWriter(log, now_ms=clock) as writer:
+        flood(writer, clock, 200)
+        for _ in range(5):
+            clock.ms += 1500
+            writer.write(b"calm\n")
+        assert records(log)[-1][0] > 199 * len(FLOOD)
+
+
+def test_a_flood_in_one_line_has_the_index_of_one_line(tmp_path: Path) -> None:
+    log, clock = tmp_path / "job.log", Clock()
+    with LogWriter(log, now_ms=clock) as writer:
+        for _ in range(200):
+            writer.write(b"x" * 65536)
+        writer.write(b"\nend\n")
+
+    with LogReader(log) as reader:
+        assert reader.line_at(writer.size) == 3
