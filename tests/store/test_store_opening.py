@@ -99,7 +99,7 @@ async def test_a_file_that_is_no_database_is_refused(state: Path) -> None:
     assert state.read_text() == "my notes\n" * 100
 
 
-@pytest.mark.parametrize("where", [30, 150, 4096 + 5])
+@pytest.mark.parametrize("where", [30, 105, 4096 + 5])
 async def test_a_damaged_file_is_refused_after_an_unclean_end(state: Path, where: int) -> None:
     await filled(state)
     data = bytearray(state.read_bytes())
