@@ -41,7 +41,10 @@ def validate(output: Output, *, files: list[str], form: str | None, schema: bool
         from sparki_daemon.pipeline.json_schema import workflow_schema  # noqa: PLC0415  only who asks for it pays for it
 
         dialect = _dialect(here, f"{files[0]}/_" if files and os.path.isdir(os.path.join(here, files[0])) else "".join(files[:1]))
-        output.raw(json.dumps(workflow_schema(dialect), indent=1) + "\n")
+        if output.jq:
+            output.document(workflow_schema(dialect))
+        else:
+            output.raw(json.dumps(workflow_schema(dialect), indent=1) + "\n")
         return 0
     checked = list(_named(here, files) if files else _all(here))
     errors = sum(len(one.errors) for one in checked)

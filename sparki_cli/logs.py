@@ -86,7 +86,7 @@ def _whole(output: Output, engine: Engine, job: dict[str, Any], *, titled: bool,
 def _json_lines(output: Output, batches: Iterator[list[bytes]], wanted: Wanted | None) -> None:
     for lines in batches:
         kept = [line for line in lines if wanted.holds(json.loads(line))] if wanted else lines
-        output.raw_bytes(b"".join(line + b"\n" for line in kept))
+        output.json_lines(kept)
 
 
 def _text_lines(output: Output, batches: Iterator[list[bytes]], wanted: Wanted | None, names: list[str]) -> None:

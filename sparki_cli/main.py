@@ -69,13 +69,18 @@ def _invoke(command: Command, values: dict[str, Any]) -> int:
 
     from sparki_cli.render import Output
 
+    expression = values.pop("jq")
     output = Output.of(
         os.environ,
-        as_json=values.pop("as_json"),
+        as_json=values.pop("as_json") or expression is not None,
         quiet=values.pop("quiet"),
         verbose=values.pop("verbose"),
         no_color=values.pop("no_color"),
     )
+    if expression is not None:
+        from sparki_cli.jq_filter import JqFilter
+
+        output.jq = JqFilter(expression)  # before anything is begun: a wrong one is a usage error
     module, _, name = command.function.partition(":")
     return int(getattr(import_module(module), name)(output, **values))
 

@@ -64,6 +64,7 @@ class Command:
 
 COMMON = (
     Option("as_json", ("--json",), FLAG, "Answer in JSON."),
+    Option("jq", ("--jq",), TEXT, "Answer in JSON, filtered by a jq expression; on a stream, each line.", metavar="EXPR"),
     Option("quiet", ("--quiet", "-q"), FLAG, "Say less: results and errors only."),
     Option("verbose", ("--verbose", "-v"), FLAG, "Say more."),
     Option("no_color", ("--no-color",), FLAG, "No colour."),

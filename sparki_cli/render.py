@@ -9,9 +9,10 @@ import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from typing import Any
 
+    from sparki_cli.jq_filter import JqFilter
     from sparki_daemon.model.problem import Problem, SparkiError
 
 WHITE = "\n\t"  # what sets text out, where it may have several lines
@@ -35,7 +36,7 @@ TURNING = "\u061c\u200e\u200f\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2
 class Output:
     """How to speak on this command line: in what form, how much, with which glyphs and colours."""
 
-    __slots__ = ("accessible", "as_json", "ascii_only", "color", "quiet", "terminal", "verbose")
+    __slots__ = ("accessible", "as_json", "ascii_only", "color", "jq", "quiet", "terminal", "verbose")
 
     def __init__(
         self,
@@ -52,6 +53,7 @@ class Output:
         self.quiet = quiet
         self.verbose = verbose
         self.color = color
+        self.jq: JqFilter | None = None  # what JSON goes through
         self.terminal = terminal
         self.ascii_only = ascii_only
         self.accessible = accessible  # append only: nothing is painted over, and there is a heartbeat
@@ -93,12 +95,19 @@ class Output:
 
     def document(self, data: object) -> None:
         """One JSON document on a line."""
-        text = json.dumps(data, ensure_ascii=False) + "\n"
+        text = json.dumps(data, ensure_ascii=False)
         try:
             encoded = text.encode()
         except UnicodeEncodeError:  # a name that is no UTF-8: escaped, the document stays valid
-            encoded = json.dumps(data).encode() + b"\n"
-        self.raw_bytes(encoded)
+            encoded = json.dumps(data).encode()
+        self.json_lines([encoded])
+
+    def json_lines(self, lines: Iterable[bytes]) -> None:
+        """JSON documents that are written already, a line each. Raises SparkiError where `--jq` can't be applied to one."""
+        if self.jq is not None:
+            self.raw_bytes(b"".join(map(self.jq.lines, lines)))
+        else:
+            self.raw_bytes(b"".join(line + b"\n" for line in lines))
 
     def note(self, text: str) -> None:
         """Something about the result, to standard error."""

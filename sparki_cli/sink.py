@@ -46,7 +46,7 @@ class JsonSink(Sink):
     """Each event on its line as the engine sent it."""
 
     def event(self, view: RunView, event: dict[str, Any], line: bytes) -> None:
-        self.output.raw_bytes(line + b"\n")
+        self.output.json_lines([line])
 
 
 class PlainSink(Sink):

@@ -71,7 +71,7 @@ def test_both_parsers_take_the_same_words(command: Command) -> None:
 def test_a_commands_function_takes_what_the_table_says(command: Command) -> None:
     module, _, name = command.function.partition(":")
     parameters = list(inspect.signature(getattr(import_module(module), name)).parameters)
-    common = {"as_json", "quiet", "verbose", "no_color"}
+    common = {"as_json", "jq", "quiet", "verbose", "no_color"}
     told = {option.name for option in command.options} - common | {argument.name for argument in command.arguments}
     assert parameters[0] == "output"
     assert set(parameters[1:]) == told
