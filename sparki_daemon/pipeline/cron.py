@@ -1,11 +1,12 @@
-"""Check the five fields of a `cron` time table.
+"""Check the five fields of a `cron` time table, and the name of its time zone.
 
-Source: POSIX, `crontab`, and GitHub's workflow syntax, `on.schedule`.
+Source: POSIX, `crontab`, and GitHub's workflow syntax, `on.schedule`: an IANA time zone.
 """
 
 from __future__ import annotations
 
 import re
+import zoneinfo
 
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 _DAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
@@ -31,6 +32,24 @@ def mistake_in(text: str) -> str:
             if not _is_item(item, least, most, words):
                 return f"'{item}' is no {name} from {least} to {most}"
     return ""
+
+
+def is_zone(name: str) -> bool:
+    """Whether a time zone is called so, capitals included. True for any name on a machine that has no list of them."""
+    return _is_known(name) or not _is_known("Etc/UTC")
+
+
+def _is_known(name: str) -> bool:
+    try:
+        zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        return False
+    return True
+
+
+def zones() -> list[str]:
+    """The names of all time zones. It takes a while."""
+    return sorted(zoneinfo.available_timezones())
 
 
 def _is_item(item: str, least: int, most: int, words: tuple[str, ...]) -> bool:

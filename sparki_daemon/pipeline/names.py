@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
-from sparki_daemon.model.plan import StepPlan
+from sparki_daemon.model.plan import StepPlan, Template
 from sparki_daemon.model.problem import Position, Problem
 from sparki_daemon.pipeline.actions import native
 from sparki_daemon.pipeline.document import Document, JobSource, steps_of
@@ -40,6 +40,7 @@ _FIXED: Mapping[str, Names] = {
     ),
     "strategy": _names(("fail-fast", "job-index", "job-total", "max-parallel")),
 }
+SHELLS = ("bash", "cmd", "powershell", "pwsh", "python", "sh")
 _GAP = re.compile(r"(?<!\$)\{\s*\{")
 _NEED = _names(("result", "outputs"))
 _STEP = _names(("conclusion", "outcome", "outputs"))
@@ -64,11 +65,23 @@ def name_warnings(document: Document, root: MappingNode, uses: Uses, locate: Loc
         node = nodes.get(job.id)
         if not isinstance(node, MappingNode):
             continue
-        if not job.steps and job.call is None and "deploy" not in job.keys:
-            yield Problem(code="no_steps", message=f"job '{job.id}' has no steps", at=job.at)
         yield from check.job(job, node)
         for step in job.steps:
             yield from _unknown_inputs(step, document.file)
+        for shell in (job.shell, *(step.shell for step in job.steps)):
+            yield from _shell_without_script(shell, document.file)
+
+
+def _shell_without_script(shell: Template | None, file: str) -> Iterator[Problem]:
+    """A shell of one's own that has no place for the script: GitHub reads the file, and fails each step that it is the shell of.
+
+    Source: actions/runner, Runner.Worker/Handlers/ScriptHandlerHelpers.cs (ParseShellOptionString) and ScriptHandler.cs.
+    """
+    if shell is None or not shell.text or OPEN in shell.text or shell.text.strip().lower() in SHELLS or "{0}" in shell.text:
+        return
+    message = f"the shell '{shell.text}' has no '{{0}}' for the script's path: its steps will fail"
+    hint = did_you_mean(shell.text, SHELLS) or f"write '{shell.text} {{0}}', or one of {', '.join(SHELLS)}"
+    yield Problem(code="bad_shell", message=message, at=Position(file, shell.line, shell.column), hint=hint)
 
 
 def gap_warnings(root: Node, text: str, file: str) -> Iterator[Problem]:

@@ -19,7 +19,7 @@ from sparki_daemon.pipeline.schema import Dialect
 from sparki_daemon.pipeline.shape import Shape
 from sparki_daemon.pipeline.strategy import is_static, strategy_of
 from sparki_daemon.pipeline.yaml_node import MappingNode, ScalarNode, SourceText
-from sparki_daemon.pipeline.yaml_reader import load
+from sparki_daemon.pipeline.yaml_reader import load_with_problems
 
 MAX_PROBLEMS = 100
 UNSUPPORTED = "unsupported_"
@@ -35,17 +35,19 @@ def read(data: bytes, file: str, dialect: Dialect | None = None) -> Document:
     Raises SparkiError with all that GitHub would refuse, in file order, 100 at most and then how many more.
     """
     dialect = dialect or dialect_of(file)
-    root, text = load(data, file)
+    root, text, repeated = load_with_problems(data, file)
     source = SourceText(text)
     if not isinstance(root, MappingNode):
         message = "a workflow is a mapping of keys such as 'on' and 'jobs'"
-        raise SparkiError(Problem(code="wrong_type", message=message, at=Position(file, root.line, root.column)))
+        raise SparkiError(*repeated, Problem(code="wrong_type", message=message, at=Position(file, root.line, root.column)))
     shape = Shape(file, source)
     shape.check(root, BY_DIALECT[dialect], "the workflow")
+    told = {problem.at for problem in repeated}  # `Name` after `name` is that key again, and no unknown one
     builder = Builder(file, dialect)
     document = builder.document(root)
     problems = [
-        *shape.problems,
+        *repeated,
+        *(problem for problem in shape.problems if problem.code != "unknown_key" or problem.at not in told),
         *builder.problems,
         *rule_problems(document, root.get("jobs")),
         *graph_problems(document.jobs),

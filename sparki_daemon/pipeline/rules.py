@@ -1,22 +1,19 @@
-"""Rules over a whole file that no single key can break: ids, shells, filters, and names in expressions."""
+"""Rules over a whole file that no single key can break: ids, jobs that do nothing, filters, and names in expressions."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
 
-from sparki_daemon.model.plan import Template
 from sparki_daemon.model.problem import Position, Problem
 from sparki_daemon.pipeline.document import Document, JobSource, Read
 from sparki_daemon.pipeline.expression.references import Reference
 from sparki_daemon.pipeline.expression.template import OPEN
-from sparki_daemon.pipeline.spelling import did_you_mean
 from sparki_daemon.pipeline.triggers import trigger_problems
-from sparki_daemon.pipeline.yaml_node import MappingNode, ScalarNode, scalars_of
+from sparki_daemon.pipeline.yaml_node import MappingNode, ScalarNode, SequenceNode, scalars_of
 from sparki_daemon.pipeline.yaml_node import Node as YamlNode
 
 MAX_ID = 100
-SHELLS = ("bash", "cmd", "powershell", "pwsh", "python", "sh")
 _ID = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 
 Uses = Mapping[int, tuple[Reference, ...]]
@@ -33,9 +30,22 @@ def rule_problems(document: Document, jobs: YamlNode | None) -> Iterator[Problem
     for job in document.jobs:
         yield from _id_problems(job.id, job.at, "job")
         yield from _step_id_problems(job)
-        for shell in _shells(job):
-            yield from _shell_problems(shell, document.file)
+        if isinstance(jobs, MappingNode):
+            yield from _no_steps(job, jobs.get(job.id))
     yield from trigger_problems(document.triggers)
+
+
+def _no_steps(job: JobSource, node: YamlNode | None) -> Iterator[Problem]:
+    """A job that does nothing.
+
+    Source: GitHub's service refuses the file: "No steps defined in `steps` and no workflow called in `uses`" (the open reader, of
+    actions/runner and actions/languageservices, lets it pass).
+    """
+    steps = node.get("steps") if isinstance(node, MappingNode) else None
+    empty = "runs-on" in job.keys if steps is None else isinstance(steps, SequenceNode) and not steps.items
+    if empty and not {"uses", "deploy"} & job.keys.keys():
+        message = f"job '{job.id}' has no steps, and calls no workflow"
+        yield Problem(code="no_steps", message=message, at=job.at, hint="give it a step under 'steps'")
 
 
 def _id_problems(ident: str, at: Position, what: str) -> Iterator[Problem]:
@@ -57,20 +67,6 @@ def _step_id_problems(job: JobSource) -> Iterator[Problem]:
             yield Problem(code="duplicate_step_id", message=message, at=name.at)
         elif name.text and OPEN not in name.text:  # an expression has been told of
             yield from _id_problems(name.text, name.at, "step")
-
-
-def _shells(job: JobSource) -> Iterator[Template]:
-    shells = (job.shell, *(step.shell for step in job.steps))
-    return (shell for shell in shells if shell is not None and shell.text)
-
-
-def _shell_problems(shell: Template, file: str) -> Iterator[Problem]:
-    """Source: actions/runner, Runner.Worker/Handlers/ScriptHandlerHelpers.cs."""
-    if OPEN in shell.text or shell.text.strip().lower() in SHELLS or "{0}" in shell.text:
-        return
-    message = f"the shell '{shell.text}' has no '{{0}}' for the script's path"
-    hint = did_you_mean(shell.text, SHELLS) or f"write '{shell.text} {{0}}', or one of {', '.join(SHELLS)}"
-    yield Problem(code="bad_shell", message=message, at=Position(file, shell.line, shell.column), hint=hint)
 
 
 def empty_reads(root: MappingNode, uses: Uses, locate: Locate) -> Iterator[Read]:

@@ -88,12 +88,12 @@ class Shape:
             for item in node.items:
                 self.check(item, Anything(), label, place)
         elif isinstance(node, MappingNode):
-            for key, value in node.pairs:
+            for key, value in (*node.pairs, *node.repeated):
                 self._plain_key(key, label, place)
                 self.check(value, Anything(), label, place)
 
     def _map(self, node: MappingNode, kind: MapOf, label: str, place: Place | None) -> None:
-        for key, value in node.pairs:
+        for key, value in (*node.pairs, *node.repeated):
             known = kind.rest.get(key.text)
             if not self._plain_key(key, label, place):
                 self.check(value, Anything(), label, place)
@@ -120,7 +120,7 @@ class Shape:
         """Check a mapping against the one record of several that its keys point to, in file order."""
         fitting = list(records)
         computed = False
-        for key, value in node.pairs:
+        for key, value in (*node.pairs, *node.repeated):
             if not self._plain_key(key, label, place, computed=records[0].computed):
                 computed = True
                 if records[0].computed:

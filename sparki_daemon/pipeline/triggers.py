@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from sparki_daemon.model.problem import Position, Problem
-from sparki_daemon.pipeline.cron import mistake_in
+from sparki_daemon.pipeline.cron import is_zone, mistake_in, zones
+from sparki_daemon.pipeline.spelling import did_you_mean
 from sparki_daemon.pipeline.yaml_node import Literal, MappingNode, Node, ScalarNode, SequenceNode
 
 DISPATCH = "workflow_dispatch"
@@ -27,10 +28,12 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class Cron:
-    """One time table of `schedule`."""
+    """One time table of `schedule`, with where its time zone stands."""
 
     text: str
     at: Position
+    zone: str = ""  # empty: UTC
+    zone_at: Position | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +103,15 @@ def _inputs(declared: Node | None, file: str) -> Iterator[Input]:
 
 def _crons(node: Node, file: str) -> Iterator[Cron]:
     for item in node.items if isinstance(node, SequenceNode) else ():
-        cron = item.get("cron") if isinstance(item, MappingNode) else None
+        if not isinstance(item, MappingNode):
+            continue
+        cron, zone = item.get("cron"), item.get("timezone")
         if isinstance(cron, ScalarNode) and cron.text:
-            yield Cron(cron.text, Position(file, cron.line, cron.column))
+            at = Position(file, cron.line, cron.column)
+            if isinstance(zone, ScalarNode):
+                yield Cron(cron.text, at, zone.text, Position(file, zone.line, zone.column))
+            else:
+                yield Cron(cron.text, at)
 
 
 def trigger_problems(triggers: tuple[Trigger, ...]) -> Iterator[Problem]:
@@ -126,3 +135,6 @@ def trigger_problems(triggers: tuple[Trigger, ...]) -> Iterator[Problem]:
             if mistake := mistake_in(cron.text):
                 hint = "write minute, hour, day, month, weekday, as in '30 5 * * 1-5'"
                 yield Problem(code="bad_cron", message=f"'{cron.text}' names no time: {mistake}", at=cron.at, hint=hint)
+            if cron.zone and not is_zone(cron.zone):
+                hint = did_you_mean(cron.zone, zones()) or "write a name of the IANA's list, as in 'Europe/Berlin'"
+                yield Problem(code="bad_timezone", message=f"'{cron.zone}' is no time zone", at=cron.zone_at, hint=hint)

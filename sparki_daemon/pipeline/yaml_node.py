@@ -34,11 +34,12 @@ class SequenceNode:
 
 @dataclass(slots=True, eq=False)
 class MappingNode:
-    """Pairs in file order. The place is the first key's, or the brace's."""
+    """Pairs in file order. The place is the first key's, or the brace's. `repeated` are those whose key was there before."""
 
     line: int
     column: int
     pairs: list[tuple[ScalarNode, Node]] = field(default_factory=list)
+    repeated: list[tuple[ScalarNode, Node]] = field(default_factory=list)
 
     def get(self, key: str) -> Node | None:
         """The value of `key`, exactly spelt; None where it is missing."""

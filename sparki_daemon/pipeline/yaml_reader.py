@@ -47,23 +47,29 @@ class _Stop(Exception):  # noqa: N818  # control flow: one problem ends the read
 
 
 def load(data: bytes, file: str) -> tuple[Node, str]:
-    """The tree of one YAML document, and its text. `file` is what positions name.
+    """As `load_with_problems`, but a duplicate key is raised too."""
+    root, text, problems = load_with_problems(data, file)
+    if problems:
+        raise SparkiError(*problems)
+    return root, text
 
-    Raises SparkiError with every duplicate key, or with the one problem that ended the reading: `file_too_large`, `not_utf8`,
+
+def load_with_problems(data: bytes, file: str) -> tuple[Node, str, list[Problem]]:
+    """The tree of one YAML document, its text, and every duplicate key. `file` is what positions name.
+
+    Raises SparkiError with these and the one problem that ended the reading: `file_too_large`, `not_utf8`,
     `empty_file`, `several_documents`, `yaml_syntax`, `yaml_too_deep`, `yaml_too_large`, `unknown_anchor`, `recursive_alias`,
     `bad_mapping_key`, `unknown_tag`, `bad_tagged_value`, `number_out_of_range`.
     Source: GITHUB.md §5 on YAML; anchors work, `<<` is a key like any other.
     A value `{{ name }}`, the gap that authors of templates leave, is the text that it looks like, though GitHub refuses it.
     """
+    composer = _Composer(file)
     try:
         text = _decode(data, file)
-        composer = _Composer(file)
         root = composer.compose(text)
     except _Stop as stop:
-        raise SparkiError(stop.problem) from None
-    if composer.problems:
-        raise SparkiError(*composer.problems)
-    return root, text
+        raise SparkiError(*composer.problems, stop.problem) from None
+    return root, text, composer.problems
 
 
 def resolve(text: str) -> Literal:
@@ -269,7 +275,8 @@ class _Composer:
         elif frame.key is None:
             frame.key = self._key(node, frame)
         else:
-            parent.pairs.append((frame.key, node))
+            again = frame.keys[fold(frame.key.text)] is not frame.key
+            (parent.repeated if again else parent.pairs).append((frame.key, node))
             frame.key = None
 
     def _key(self, node: Node, frame: _Frame) -> ScalarNode:

@@ -75,7 +75,7 @@ def test_permissions_only_shrink() -> None:
 
 def test_permissions_go_down_through_calls_that_say_nothing() -> None:
     middle = called("workflow_call", "uses: ./1")
-    asks = called("workflow_call", "permissions: {issues: write}, runs-on: x")
+    asks = called("workflow_call", "permissions: {issues: write}, runs-on: x, steps: [{run: a}]")
 
     assert told("permissions: {issues: read}", middle, asks) == [("call_needs_permissions", "0.yml:2:8")]
     assert told("permissions: {issues: write}", middle, asks) == []

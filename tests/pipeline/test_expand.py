@@ -19,7 +19,8 @@ GITHUB = {"ref": "refs/heads/main", "event_name": "push"}
 
 def planned(job: str, more: str = "") -> Plan:
     """The plan of a job `a` and a job `t`, given in flow style without its braces, that needs it; kept and read again as a run's is."""
-    text = f"on: push\njobs:\n  a: {{runs-on: x}}\n  t: {{needs: a, {job}}}\n{more}"
+    steps = "" if "steps:" in job else ", steps: [{run: a}]"
+    text = f"on: push\njobs:\n  a: {{runs-on: x, steps: [{{run: a}}]}}\n  t: {{needs: a, {job}{steps}}}\n{more}"
     made = plan(read(text.encode(), "ci.yml"), github=GITHUB)
     return plan_from_json(json.loads(json.dumps(made.to_json())))
 
@@ -69,7 +70,7 @@ def test_a_matrix_of_outputs_becomes_its_legs() -> None:
 
 
 def test_a_leg_takes_no_other_jobs_id() -> None:
-    legs = expanded(MATRIX, {"list": '["p", "q"]'}, more="  t-p: {runs-on: x}\n")
+    legs = expanded(MATRIX, {"list": '["p", "q"]'}, more="  t-p: {runs-on: x, steps: [{run: a}]}\n")
 
     assert [leg.id for leg in legs] == ["t-p-2", "t-q"]
 
@@ -143,7 +144,7 @@ def test_a_job_that_never_runs_waits_for_nothing() -> None:
 
 
 def test_the_legs_stand_in_the_plan_where_the_job_stood() -> None:
-    made = planned(MATRIX, more="  z: {runs-on: x}\n")
+    made = planned(MATRIX, more="  z: {runs-on: x, steps: [{run: a}]}\n")
     contexts = {"github": GITHUB, "inputs": {}, "vars": {}, "needs": {"a": {"result": "success", "outputs": {"list": "[1, 2]"}}}}
 
     after = with_legs(made, "t", expand(made.jobs[1], file="ci.yml", contexts=contexts, taken=["a", "t", "z"]))

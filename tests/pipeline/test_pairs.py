@@ -15,7 +15,7 @@ from sparki_daemon.pipeline.reader import read
 
 def env(text: str) -> Pairs:
     """The env of a workflow, as its file has it."""
-    return read(f"on: push\nenv: {text}\njobs: {{a: {{runs-on: x}}}}\n".encode(), "ci.yml").env
+    return read(f"on: push\nenv: {text}\njobs: {{a: {{runs-on: x, steps: [{{run: a}}]}}}}\n".encode(), "ci.yml").env
 
 
 def computed(text: str, **github: Value) -> list[tuple[str, str]]:

@@ -18,7 +18,8 @@ GITHUB = {"ref": "refs/heads/main", "event_name": "push"}
 
 def planned(job: str, *, inputs: dict[str, Any] | None = None, variables: dict[str, Any] | None = None) -> Plan:
     """The plan of one job `t`, given in flow style without its braces."""
-    text = f"on: push\njobs:\n  a: {{runs-on: x}}\n  t: {{runs-on: x, {job}}}\n"
+    steps = "" if "steps:" in job else ", steps: [{run: a}]"
+    text = f"on: push\njobs:\n  a: {{runs-on: x, steps: [{{run: a}}]}}\n  t: {{runs-on: x, {job}{steps}}}\n"
     return plan(read(text.encode(), "ci.yml"), github=GITHUB, inputs=inputs, variables=variables)
 
 
@@ -98,7 +99,10 @@ def test_names_and_labels_are_computed_a_leg() -> None:
 
 
 def test_labels_may_be_one_expression_that_gives_a_list() -> None:
-    text = 'on: push\njobs: {t: {runs-on: "${{ fromJSON(matrix.os) }}", strategy: {matrix: {os: [\'["a", "b"]\', \'"c"\']}}}}\n'
+    text = (
+        'on: push\njobs: {t: {runs-on: "${{ fromJSON(matrix.os) }}", '
+        'strategy: {matrix: {os: [\'["a", "b"]\', \'"c"\']}}, steps: [{run: a}]}}\n'
+    )
     found = plan(read(text.encode(), "ci.yml"), github={}).jobs
 
     assert [leg.runs_on for leg in found] == [("a", "b"), ("c",)]

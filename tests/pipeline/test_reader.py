@@ -39,14 +39,18 @@ def step_problem(text: str) -> tuple[str, str]:
 
 def test_problems_come_in_file_order_and_those_of_an_alias_once() -> None:
     found = problems(
-        "on: push\nenv: {A: '${{ bad.a }}'}\njobs:\n  a: {runs-on: x, env: &e {B: '${{ bad.b }}'}}\n  b: {runs-on: x, env: *e, needs: c}\n"
+        "on: push\nenv: {A: '${{ bad.a }}'}\njobs:\n  a: {runs-on: x, env: &e {B: '${{ bad.b }}'}, steps: [{run: a}]}\n"
+        "  b: {runs-on: x, env: *e, needs: c, steps: [{run: a}]}\n"
     )
 
     assert [str(problem.at) for problem in found] == ["ci.yml:2:15", "ci.yml:4:36", "ci.yml:5:35"]
 
 
 def test_a_hundred_problems_are_told_and_then_how_many_more() -> None:
-    found = problems("on: push\njobs:\n  a:\n    runs-on: x\n" + "".join(f"    k{number}: 1\n" for number in range(MAX_PROBLEMS + 7)))
+    found = problems(
+        "on: push\njobs:\n  a:\n    runs-on: x\n    steps: [{run: a}]\n"
+        + "".join(f"    k{number}: 1\n" for number in range(MAX_PROBLEMS + 7))
+    )
 
     assert len(found) == MAX_PROBLEMS + 1
     assert (found[-1].code, found[-1].message) == ("more_problems", "and 7 more")
@@ -103,7 +107,7 @@ def test_a_document_has_what_the_file_says() -> None:
         "name: ''\non: {push: {branches: main}, schedule: [{cron: 1 2 * * *}]}\nenv: {A: 1.50, B: }\n"
         "defaults: {run: {shell: sh, working-directory: w}}\njobs:\n"
         "  a: {runs-on: {labels: [x, y]}, defaults: {run: {shell: bash}}, outputs: {o: '1'}, steps: [{run: a, id: I}]}\n"
-        "  b: {runs-on: z, needs: A}\n"
+        "  b: {runs-on: z, needs: A, steps: [{run: a}]}\n"
     )
     a, b = one.jobs
 
@@ -190,7 +194,7 @@ PIECES = st.sampled_from([line for line in LINES.splitlines() if line])
 @given(st.lists(PIECES, max_size=14))
 def test_any_heap_of_lines_is_planned_or_told_of_with_places(lines: list[str]) -> None:
     try:
-        made = plan(document("\n".join(["on: push", "jobs:", "  z: {runs-on: x}", *lines])), github={"a": "b"})
+        made = plan(document("\n".join(["on: push", "jobs:", "  z: {runs-on: x, steps: [{run: a}]}", *lines])), github={"a": "b"})
     except SparkiError as error:
         told = error.problems
         made = None

@@ -81,7 +81,7 @@ def test_a_workflow_is_accepted_or_refused_in_the_lines_where_github_does(case: 
 def test_the_cases_are_all_there_and_few_are_not_matched() -> None:
     assert len(READER) == 93
     assert NOT_MATCHED.keys() <= {case.name for case in READER}
-    assert len(NOT_MATCHED) <= 3
+    assert len(NOT_MATCHED) <= 4
 
 
 @pytest.mark.parametrize("name", ["yaml-schema-int", "yaml-schema-float", "yaml-schema-null"])
