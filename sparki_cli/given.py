@@ -6,6 +6,7 @@ import json
 import os
 
 from sparki_daemon.model.problem import Position, Problem, SparkiError
+from sparki_daemon.vault.env_file import read_env_file, text_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,31 +34,26 @@ def environment(words: list[str], files: list[str], directory: str) -> dict[str,
     return found | pairs("--env", words)
 
 
-def read_env_file(path: str, shown: str) -> dict[str, str]:
-    r"""NAME=value lines; `#` comments; in double quotes `\n` is a line end. Source: the public interface, "Commands".
+def secrets(words: list[str], files: list[str], directory: str) -> tuple[dict[str, str], list[str]]:
+    """The secrets that `--secret-file` files hold, over them those of `--secret` that are in the environment; then the names of the rest.
 
-    Raises SparkiError: `unreadable_file`, `bad_env_file` with the line.
+    Raises SparkiError: `secret_on_command_line`, `bad_secret_name`, `unreadable_file`, `bad_env_file`.
     """
+    from sparki_daemon.vault.names import checked  # noqa: PLC0415  # few runs are given any
+
     found: dict[str, str] = {}
-    for number, line in enumerate(_text(path, shown).splitlines(), 1):
-        stripped = line.strip()
-        if not stripped or stripped.startswith("#"):
-            continue
-        name, sign, value = stripped.removeprefix("export ").partition("=")
-        if not sign or not name.strip():
-            at = Position(shown, number, 1)
-            message = f"'{stripped[:40]}' is no NAME=value"
-            raise SparkiError(Problem(code="bad_env_file", message=message, at=at, hint="one NAME=value a line"))
-        found[name.strip()] = _unquoted(value.strip())
-    return found
-
-
-def _unquoted(value: str) -> str:
-    if len(value) >= 2 and value[0] == value[-1] == '"':
-        return value[1:-1].replace("\\n", "\n").replace('\\"', '"')
-    if len(value) >= 2 and value[0] == value[-1] == "'":
-        return value[1:-1]
-    return value
+    for path in files:
+        for name, value in read_env_file(os.path.join(directory, path), path, secret=True).items():
+            found[checked(name)] = value
+    elsewhere: list[str] = []
+    for word in words:
+        name = checked(word)
+        here = os.environ.get(word, os.environ.get(name))
+        if here is not None:
+            found[name] = here
+        elif name not in found:
+            elsewhere.append(name)
+    return found, elsewhere
 
 
 def payload(path: str | None, directory: str) -> dict[str, Any] | None:
@@ -65,7 +61,7 @@ def payload(path: str | None, directory: str) -> dict[str, Any] | None:
     if path is None:
         return None
     try:
-        found = json.loads(_text(os.path.join(directory, path), path))
+        found = json.loads(text_of(os.path.join(directory, path), path))
     except ValueError as error:
         at = Position(path, getattr(error, "lineno", 1), getattr(error, "colno", 1))
         message = f"the event's payload is no JSON: {getattr(error, 'msg', error)}"
@@ -73,12 +69,3 @@ def payload(path: str | None, directory: str) -> dict[str, Any] | None:
     if not isinstance(found, dict):
         raise SparkiError(Problem(code="bad_event_file", message="the event's payload is no JSON object", at=Position(path, 1, 1)))
     return found
-
-
-def _text(path: str, shown: str) -> str:
-    try:
-        with open(path, "rb") as file:
-            return file.read().decode("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise SparkiError(Problem(code="unreadable_file", message=f"can't read {shown}: {reason}")) from None

@@ -70,6 +70,10 @@ COMMON = (
     Option("no_color", ("--no-color",), FLAG, "No colour."),
 )
 DIRECTORY = Option("directory", ("--directory", "-C"), TEXT, "Work as if started in DIR.", metavar="DIR")
+SECRETS = (
+    Option("secrets", ("--secret",), MANY, "A secret: its value is in the environment, else it is set here (repeatable).", metavar="NAME"),
+    Option("secret_files", ("--secret-file",), MANY, "NAME=value lines of secrets (repeatable).", metavar="FILE"),
+)
 DETACH = Option("detach", ("--detach", "-d"), FLAG, "Come back at once; the run goes on.")
 RUN = Argument("run", "RUN", "An id (r-…), a unique prefix of one, or `latest`.", required=True)
 
@@ -94,6 +98,7 @@ COMMANDS = (
             Option("variables", ("--var",), MANY, "A value of the `vars` context (repeatable).", metavar="K=V"),
             Option("env", ("--env",), MANY, "A variable of the lowest layer of `env` (repeatable).", metavar="K=V"),
             Option("env_files", ("--env-file",), MANY, "NAME=value lines for the same (repeatable).", metavar="FILE"),
+            *SECRETS,
             Option("matrix", ("--matrix",), MANY, "Only the legs with this value (repeatable).", metavar="K=V"),
             Option("no_cache", ("--no-cache",), FLAG, "Restore no job from the cache."),
             Option(
@@ -140,7 +145,7 @@ COMMANDS = (
         "sparki_cli.run:retry",
         "Run a run again, as a new attempt, and follow it.",
         arguments=(RUN,),
-        options=(Option("failed", ("--failed",), FLAG, "Only the jobs that went red, and those after them."), DETACH, DIRECTORY),
+        options=(Option("failed", ("--failed",), FLAG, "Only the jobs that went red, and those after them."), *SECRETS, DETACH, DIRECTORY),
     ),
     Command(
         "validate",
@@ -180,6 +185,21 @@ COMMANDS = (
         "Print a script for a shell to complete words: bash, zsh or fish.",
         arguments=(Argument("shell", "SHELL", "bash, zsh or fish.", required=True),),
     ),
+    Command(
+        "secret set",
+        "sparki_cli.secret:set_secret",
+        "Keep a secret of this repository; its value is read from standard input, or asked for.",
+        arguments=(Argument("words", "NAME", "The name that pipelines have for it.", many=True),),
+        options=(DIRECTORY,),
+    ),
+    Command("secret ls", "sparki_cli.secret:list_secrets", "List the names of this repository's secrets.", options=(DIRECTORY,)),
+    Command(
+        "secret rm",
+        "sparki_cli.secret:remove_secret",
+        "Remove a secret of this repository.",
+        arguments=(Argument("name", "NAME", "Which one.", required=True),),
+        options=(DIRECTORY,),
+    ),
     Command("daemon start", "sparki_cli.daemon:start", "Start the daemon, unless it runs."),
     Command(
         "daemon stop",
@@ -199,7 +219,10 @@ COMMANDS = (
         ),
     ),
 )
-GROUPS = {"daemon": "The background process that holds and executes runs; it starts by itself when needed."}
+GROUPS = {
+    "secret": "Secrets of this repository, kept in the keyring or in an encrypted file.",
+    "daemon": "The background process that holds and executes runs; it starts by itself when needed.",
+}
 
 
 def command_in(words: list[str]) -> tuple[Command, list[str]] | None:

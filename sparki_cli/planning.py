@@ -7,6 +7,7 @@ import tempfile
 from typing import Any
 
 from sparki_cli.check import check
+from sparki_cli.connect import own_paths
 from sparki_cli.render import Output, printable
 from sparki_daemon.model.plan import Plan
 from sparki_daemon.model.problem import SparkiError
@@ -17,7 +18,9 @@ from sparki_daemon.pipeline.render import plan_json, plan_text
 from sparki_daemon.pipeline.select import names_of, starts_on_push
 from sparki_daemon.prepare import prepare
 from sparki_daemon.source import files
-from sparki_daemon.source.repository import find
+from sparki_daemon.source.repository import Repository, find
+from sparki_daemon.vault.sources import Sources
+from sparki_daemon.vault.store import Secrets
 
 
 def show_plans(output: Output, here: str, pipelines: list[str], *, jobs: list[str], ref: str | None, given: dict[str, Any]) -> int:
@@ -37,6 +40,7 @@ def show_plans(output: Output, here: str, pipelines: list[str], *, jobs: list[st
             matrix=[(name, value) for name, _, value in (word.partition("=") for word in given.get("matrix", ()))],
             workspace=given.get("workspace", ""),
             client_env=os.environ,
+            secrets=lambda found: _secret_names(found, given),
         )
     for note in (*prepared.snapshot.notes, *prepared.left_out):
         output.note("note: " + printable(note.message))
@@ -48,6 +52,13 @@ def show_plans(output: Output, here: str, pipelines: list[str], *, jobs: list[st
             for difference in in_short(planned.differences):
                 output.note(printable(difference.message))
     return 0
+
+
+def _secret_names(found: Repository, given: dict[str, Any]) -> frozenset[str]:
+    """The names of the secrets that a run would have a value of."""
+    sources = Sources(Secrets(own_paths().state), found.common_dir, found.root, given.get("secrets"))
+    sources.values((), given.get("secret_names", ()))
+    return sources.names()
 
 
 def text_of(output: Output, plan: Plan, source: dict[str, Any]) -> str:

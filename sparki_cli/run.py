@@ -39,6 +39,8 @@ def run(
     variables: list[str],
     env: list[str],
     env_files: list[str],
+    secrets: list[str],
+    secret_files: list[str],
     matrix: list[str],
     no_cache: bool,
     workspace: str | None,
@@ -49,6 +51,8 @@ def run(
     given: dict[str, Any] = {}
     if event or event_file or inputs or variables or env or env_files or matrix:
         given = _given(here, event, event_file, inputs, variables, env, env_files, matrix)
+    if secrets or secret_files:
+        given |= _secrets(secrets, secret_files, here)
     if plan or show_list:
         from sparki_cli.planning import show_list as list_pipelines
         from sparki_cli.planning import show_plans
@@ -104,14 +108,24 @@ def _given(
     }
 
 
-def retry(output: Output, *, run: str, failed: bool, detach: bool, directory: str | None) -> int:
+def _secrets(words: list[str], files: list[str], here: str) -> dict[str, Any]:
+    from sparki_cli import given
+
+    values, names = given.secrets(words, files, here)
+    return {"secrets": values, "secret_names": names}
+
+
+def retry(
+    output: Output, *, run: str, failed: bool, secrets: list[str], secret_files: list[str], detach: bool, directory: str | None
+) -> int:
     """A new attempt at a run; the exit code is that attempt's."""
+    given = _secrets(secrets, secret_files, own_directory(directory)) if secrets or secret_files else {}
     engine = connect(output)
     with Interrupts() as interrupts:
         interrupts.patience = 2
         try:
             shown = engine.show_run(run, own_directory(directory))
-            answer = engine.retry_run(shown["id"], failed=failed)
+            answer = engine.retry_run(shown["id"], failed=failed, given=given)
         except KeyboardInterrupt:
             output.note("interrupted before the daemon answered: `sparki show` tells whether the run was started again")
             return 130

@@ -18,6 +18,7 @@ from sparki_daemon.client.paths import socket_path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
     from sparki_daemon.client.paths import Paths
@@ -26,6 +27,11 @@ if TYPE_CHECKING:
 START_LIMIT_S = 15.0  # from taking the start lock to the first answer
 ANSWER_LIMIT_S = 30.0
 LOG_EXCERPT_LINES = 10
+_INHERITED = frozenset({
+    "PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "TEMP", "TMP",
+    "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "DBUS_SESSION_BUS_ADDRESS", "DISPLAY", "WAYLAND_DISPLAY", "XAUTHORITY", "WSL_INTEROP",
+})  # fmt: skip
+_INHERITED_FAMILIES = ("LC_", "XDG_", "SPARKI_", "PYTHON", "COVERAGE_")
 
 
 def connect(paths: Paths, timeout_s: float = ANSWER_LIMIT_S) -> tuple[_socket.socket, dict[str, Any]] | None:
@@ -142,7 +148,7 @@ def _hold_until_up(paths: Paths, command: list[str]) -> int:
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE):
         signal.signal(number, signal.SIG_DFL)
-    daemon = os.posix_spawn(command[0], command, os.environ, setsid=True)
+    daemon = os.posix_spawn(command[0], command, _environment(os.environ), setsid=True)
     deadline = time.monotonic() + START_LIMIT_S
     while time.monotonic() < deadline:
         if (read_daemon_file(paths) or {}).get("pid") == daemon:
@@ -151,6 +157,18 @@ def _hold_until_up(paths: Paths, command: list[str]) -> int:
             return 1
         time.sleep(0.003)
     return 1
+
+
+def _environment(own: Mapping[str, str]) -> dict[str, str]:
+    """What a daemon inherits of its first client's variables: it lives long, any secret among them would be readable in it for days.
+
+    Runs bring the variables of their own client.
+    """
+    return {
+        name: value
+        for name, value in own.items()
+        if (name in _INHERITED or name.startswith(_INHERITED_FAMILIES)) and not name.endswith(("TOKEN", "PASSWORD", "SECRET", "_KEY"))
+    }
 
 
 def _open_log(paths: Paths) -> int:

@@ -15,7 +15,7 @@ from sparki_daemon.engine.feed import Feed
 from sparki_daemon.engine.log_watch import LogWatch
 from sparki_daemon.engine.scheduler import BUSY, Scheduler
 from sparki_daemon.engine.specs import Specs
-from sparki_daemon.engine.subsystems.run import Runs
+from sparki_daemon.engine.subsystems.run import Given, Runs
 from sparki_daemon.model.event import Event
 from sparki_daemon.model.problem import ExitCode, Problem, SparkiError
 from sparki_daemon.queue.protocol import BUILDS, DEPLOYMENTS, Queue
@@ -42,7 +42,7 @@ class Engine:
         self._specs = specs
         self._scheduler = scheduler
         self._pool = pool
-        self._runs = Runs(store, scheduler, home)
+        self._runs = Runs(store, scheduler, home, specs.secrets)
         self._since = clock.rfc3339(clock.now_ms())
         self._stopping = ""
         self._sweeps: set[asyncio.Task[None]] = set()
@@ -76,17 +76,20 @@ class Engine:
             return
         self._specs.forget(run)
         for attempt in range(1, row.attempt + row.state.terminal):  # a retry may have begun meanwhile
+            self._specs.secrets.forget(run, attempt)
             await self._insist(partial(files.remove_tree, self._specs.run_folder(run, attempt)))
 
     async def _sweep_leftovers(self) -> None:
         """Remove what killed processes left of jobs: the run's end, and a runner's own, never came to it."""
         left = await asyncio.to_thread(self._specs.leftovers)
 
-        async def in_use(tx: Tx) -> tuple[set[str], set[str]]:
+        async def in_use(tx: Tx) -> tuple[dict[str, int], set[str]]:
             held = [job for job in await jobs.unfinished(tx) if job.state in BUSY]
-            return {run.id for run in await runs.active(tx)}, {f"{job.uid}.{job.epoch}" for job in held}
+            return {run.id: run.attempt for run in await runs.active(tx)}, {f"{job.uid}.{job.epoch}" for job in held}
 
-        await self._insist(partial(left.remove, *await self._store.read(in_use)))
+        active, attempts = await self._store.read(in_use)
+        await asyncio.to_thread(self._specs.secrets.sweep, lambda run, attempt: active.get(run) == attempt)
+        await self._insist(partial(left.remove, active, attempts))
 
     async def _insist(self, remove: Callable[[], list[str]]) -> None:
         """Remove, one at a time: two that empty one folder miss entries. Again where something is left: a dying process may still write."""
@@ -119,9 +122,11 @@ class Engine:
             self._pool.stop(stop)
         return await self._runs.show(found, directory=None)
 
-    async def retry_run(self, run: str, *, failed: bool, idempotency_key: str | None) -> dict[str, Any]:
+    async def retry_run(
+        self, run: str, *, failed: bool, idempotency_key: str | None, secrets: dict[str, str], secret_names: list[str]
+    ) -> dict[str, Any]:
         self._refuse_while_stopping()
-        return await self._runs.retry(run, failed=failed, key=idempotency_key)
+        return await self._runs.retry(run, failed=failed, key=idempotency_key, given=Given(secrets, secret_names))
 
     def _refuse_while_stopping(self) -> None:
         if self._stopping == "stop":

@@ -12,6 +12,7 @@ from sparki_daemon.engine.live import Live, LiveJob
 from sparki_daemon.model.spec import JobSpec
 from sparki_daemon.system import files
 from sparki_daemon.system.nonce import memory_folder
+from sparki_daemon.vault.of_runs import RunSecrets
 
 SPARE = ".spare-"  # before the name of the runner that keeps such a folder for its next job
 
@@ -24,6 +25,7 @@ class Specs:
         self._fast = fast
         self._cache = cache or os.path.join(home, "cache")
         self._written: set[str] = set()
+        self.secrets = RunSecrets(home)
 
     @property
     def fast(self) -> str:
@@ -79,7 +81,7 @@ class Specs:
         """One attempt at a job as its runner gets it; the run's shared file is there before this returns."""
         folder = self.run_folder(live.run, live.attempt)
         place = f"{job.uid}.{job.row.epoch}"
-        return JobSpec(
+        spec = JobSpec(
             job=job.uid,
             key=job.plan.id,
             run=live.run,
@@ -94,6 +96,9 @@ class Specs:
             artifacts=os.path.join(self._home, "artifacts"),
             cache=self._cache,
         )
+        if secrets := self.secrets.of(live.run, live.attempt):
+            spec["secrets"] = secrets
+        return spec
 
     def _run_file(self, live: Live, folder: str) -> str:
         path = os.path.join(folder, f"run.{live.expansions}.json" if live.expansions else "run.json")

@@ -54,3 +54,4 @@ class JobSpec(TypedDict):
     artifacts: NotRequired[str]  # the folder of all runs' artifacts; without it there can be none
     cache: NotRequired[str]  # the folder of all caches; likewise
     after: NotRequired[LinkSpec]  # it may begin only once this job has succeeded on this runner; else it is given back
+    secrets: NotRequired[dict[str, str]]  # of the run, by name in upper case; on the wire and in memory only

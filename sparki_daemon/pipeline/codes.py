@@ -84,12 +84,13 @@ CODES: Mapping[str, Code] = {
     ),
     EMPTY_TOKEN: Code(
         "no GitHub token",
-        "An expression reads `github.token` or `secrets.GITHUB_TOKEN`. Here it is empty: nobody has signed in to GitHub for the job. "
-        "Calls of GitHub's API fail, or are made without a name.",
+        "An expression reads `github.token` or `secrets.GITHUB_TOKEN`. Here it is empty unless you give one "
+        "(`--secret GITHUB_TOKEN`): nobody has signed in to GitHub for the job. Calls of GitHub's API fail, or are made without a name.",
     ),
     EMPTY_SECRET: Code(
         "a secret without a value",
-        "An expression reads a secret. Here it is empty, as a secret that was never set is on GitHub.",
+        "An expression reads a secret that has no value here: it is empty, as a secret that was never set is on "
+        "GitHub. Give it with `sparki secret set NAME`, or for one run with `--secret NAME` or `--secret-file FILE`.",
     ),
     PERMISSIONS: Code(
         "permissions are not enforced",

@@ -31,6 +31,7 @@ def differences(plan: Plan, document: Document, machine: Machine, known: Mapping
     found = [
         *_of_labels(plan, machine),
         *_of_file(document, [job.base for job in going]),
+        *_of_secrets(document, [job.base for job in going], machine),
         *(problem for job in going for problem in _of_steps(job, plan, places, machine)),
         *absent_versions((job for job in plan.jobs if not skip_reason(job, machine.system)), plan, machine, known or {}),
         *unrun_scripts(going, machine),
@@ -84,14 +85,23 @@ def _of_file(document: Document, going: Sequence[str]) -> Iterator[Problem]:
         if (group := job.runner_group) and job.id in going:
             message = f"job '{job.id}' asks for a runner of the group '{group.text}', and runs on this machine"
             yield Problem(code=codes.RUNNER_GROUP, message=message, at=Position(document.file, group.line, group.column))
+
+
+def _of_secrets(document: Document, going: Sequence[str], machine: Machine) -> Iterator[Problem]:
+    """What is read and has no value here."""
     ignored = {at.line for job in document.jobs for step in job.steps for at, _, _ in _ignored_inputs(step, document.file)}
-    for read in document.reads:
-        if (read.job and read.job not in going) or read.at.line in ignored:
-            continue
+    reads = [read for read in document.reads if not ((read.job and read.job not in going) or read.at.line in ignored)]
+    there = set(machine.secrets()) if reads else set()
+    for read in reads:
         if read.path.lower() in {"github.token", "secrets.github_token"}:
-            yield Problem(code=codes.EMPTY_TOKEN, message=f"'{read.path}' is empty", at=read.at)
-        else:
-            yield Problem(code=codes.EMPTY_SECRET, message=f"'{read.path}' is empty", at=read.at)
+            if "GITHUB_TOKEN" not in there:
+                yield Problem(code=codes.EMPTY_TOKEN, message=f"'{read.path}' is empty", at=read.at)
+            continue
+        name = read.path.partition(".")[2].upper()
+        if name in there or (name in ("", "*") and there):
+            continue
+        hint = f"sparki secret set {name}" if name and name != "*" else "sparki secret set NAME"
+        yield Problem(code=codes.EMPTY_SECRET, message=f"'{read.path}' is not set: {hint}", at=read.at, hint=hint)
 
 
 def _of_steps(job: JobPlan, plan: Plan, places: _Places, machine: Machine) -> Iterator[Problem]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 
@@ -17,3 +17,4 @@ class Machine:
     lacking: Callable[[str, Mapping[str, str]], str] | None = None  # why a setup action with these inputs will fail; empty: it will not
     action_file: Callable[[str], tuple[str, bytes] | None] | None = None  # path and content of the metadata of a local action
     silence: frozenset[str] = field(default_factory=frozenset)
+    secrets: Callable[[], Collection[str]] = tuple  # the names of those that have a value, in upper case

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -112,6 +112,7 @@ def prepare(
     matrix: Sequence[tuple[str, str]] = (),
     workspace: str = "",
     client_env: Mapping[str, str] | None = None,
+    secrets: Callable[[Repository], Collection[str]] | None = None,
 ) -> Prepared:
     """Everything that a run of `directory` needs, or the SparkiError that says what is wrong with which file.
 
@@ -119,7 +120,8 @@ def prepare(
     need. `ref`: a commit instead of the working tree. `objects`: a folder for the snapshot's new objects, made if there are any.
     `event_payload`: laid over the payload that is made up. `inputs`: of a workflow_dispatch, as texts. `env`: the lowest layer of `env`.
     `matrix`: (key, value) pairs that legs must have. `workspace`: "source", each job begins with the source in place; "empty"; "": as each
-    file's dialect has it. `client_env`: the variables by which programs are looked for; None: don't look.
+    file's dialect has it. `client_env`: the variables by which programs are looked for; None: don't look. `secrets`: tells which secrets
+    have a value; asked only where a pipeline reads some.
     """
     asked = Asked(
         pipelines=pipelines,
@@ -139,6 +141,7 @@ def prepare(
     settings = read_settings(_settings_file(repository, snapshot, at_commit=ref is not None))
     found = files.pipelines(repository, snapshot if ref else None)
     machine = machine_for(known, settings, client_env, reader(repository, snapshot if ref else None))
+    machine = replace(machine, secrets=lambda: secrets(repository) if secrets else ())
     maker = _Maker(asked, repository, snapshot, known, machine)
     left_out: tuple[Problem, ...] = ()
     if pipelines:

@@ -67,6 +67,8 @@ class Job:
         self.workspace = f"{self.work}/workspace"
         self.scope = JobScope()
         self.output = Output(host.loop, f"{spec['log']}.log", lambda size: host.link.grew(spec["job"], size))
+        for value in spec.get("secrets", {}).values():  # all of the run's: a job may be handed another one's in a file
+            self.output.masker.add(value)
         self.forced = False
         self.added_paths: list[str] = []
         self.summary = Summary(spec["log"])
@@ -148,6 +150,7 @@ class Job:
         host.folders.make(self.work, self.temp)
         files = {name: f"{self.temp}/{name}" for name in ENV_FILES}
         github = {**run.github, **files, "job": self.plan.base, "workspace": self.workspace}
+        github["token"] = spec.get("secrets", {}).get("GITHUB_TOKEN", "")
         runner = runner_context(host.name, self.work, self.temp)
         if run.debug:
             runner["debug"] = "1"
@@ -212,7 +215,7 @@ class Job:
     def _break(self, error: Exception) -> str:
         """A mistake of the runner's own: the job still ends, and says so. Gives what it says."""
         with contextlib.suppress(OSError, ValueError):  # nobody may listen any more
-            traceback.print_exception(error, file=sys.stderr)
+            sys.stderr.write(self.output.masker.mask_text("".join(traceback.format_exception(error))))
         self._broken = True
         why = f"runner_error: {type(error).__name__}: {error}"
         self._fail(why)

@@ -51,9 +51,12 @@ def find_native(uses: str) -> Native:
 
 
 def native(step: Step, action: Native, *, post: bool) -> Start:
-    """How to start a native action, or what it does at the job's end. Raises BadValue."""
+    """How to start a native action, or what it does at the job's end. Raises BadValue, and ValueError for a name with a secret in it."""
     job = step.job
     inputs = {name.lower(): value for name, value in step.scope.pairs(step.plan.inputs, "with").items()}
+    for name in action.kept:
+        if job.output.masker.contains(inputs.get(name, "")):
+            raise ValueError(f"'{name}' of '{step.plan.uses}' holds a secret, and would stay in the name of what is kept")
     env = environment(step)
     call = Call(
         inputs=inputs, env=env, workspace=job.workspace, work=job.work, temp=job.temp, run=job.run_file.spec, job=job.spec, state=step.state

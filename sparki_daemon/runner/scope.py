@@ -54,7 +54,7 @@ class JobScope:
             "matrix": plan.matrix or None,  # GitHub prints null for a job without one
             "needs": spec["needs"],
             "runner": runner,
-            "secrets": {},
+            "secrets": dict(spec.get("secrets", ())),
             "steps": self.steps,
             "strategy": plan.strategy,
             "vars": run.spec["vars"],

@@ -206,7 +206,9 @@ class Twin:
         self.finish_run(found["id"], "cancelled")
         return found
 
-    async def retry_run(self, run: str, *, failed: bool, idempotency_key: str | None) -> dict[str, Any]:
+    async def retry_run(
+        self, run: str, *, failed: bool, idempotency_key: str | None, secrets: dict[str, str], secret_names: list[str]
+    ) -> dict[str, Any]:
         found = self.found(run)
         if found["status"] not in ENDED:
             raise refusal("run_active")

@@ -64,6 +64,8 @@ def test_a_good_request_passes_and_gets_its_defaults() -> None:
         "inputs": {},
         "variables": {},
         "lowest_env": {},
+        "secrets": {},
+        "secret_names": [],
         "matrix": [],
     }
 

@@ -187,7 +187,7 @@ def test_in_short_each_kind_has_one_line() -> None:
 
     assert [problem.message for problem in short] == [
         "SPK005 'sudo' would change this machine (ci.yml:3:45)",
-        "SPK011 'secrets.A' is empty (ci.yml:3:65, and 1 more place)",
+        "SPK011 'secrets.A' is not set: sparki secret set A (ci.yml:3:65, and 1 more place)",
     ]
     assert in_short([]) == []
 

@@ -51,8 +51,10 @@ async def cancel_run(engine: EnginePort, asked: Asked) -> Response:
 
 
 async def retry_run(engine: EnginePort, asked: Asked) -> Response:
-    failed = asked.body["failed"]
-    return json_answer(await engine.retry_run(asked.path["run"], failed=failed, idempotency_key=asked.idempotency_key), 202)
+    body = asked.body
+    given = {"secrets": body["secrets"], "secret_names": body["secret_names"]}
+    answer = await engine.retry_run(asked.path["run"], failed=body["failed"], idempotency_key=asked.idempotency_key, **given)
+    return json_answer(answer, 202)
 
 
 async def show_excerpts(engine: EnginePort, asked: Asked) -> Response:

@@ -37,6 +37,10 @@ def request(properties: Schema, *, required: tuple[str, ...] = ()) -> Schema:
 
 NAMES: Schema = {"type": "array", "items": {"type": "string", "minLength": 1, "maxLength": 4096}, "maxItems": 1000, "default": []}
 
+SECRETS: Schema = {
+    "secrets": {"type": "object", "additionalProperties": TEXT, "default": {}, "description": "values; kept encrypted until the run's end"},
+    "secret_names": {**NAMES, "description": "secrets whose values are to be found on this machine, or the request is refused"},
+}
 START: Schema = request(
     {
         "directory": {"type": "string", "pattern": "^/[^\\x00]*$", "maxLength": 4096, "description": "must be an absolute path"},
@@ -52,6 +56,7 @@ START: Schema = request(
         "inputs": {"type": "object", "additionalProperties": TEXT, "default": {}},
         "variables": {"type": "object", "additionalProperties": TEXT, "default": {}},
         "lowest_env": {"type": "object", "additionalProperties": TEXT, "default": {}, "description": "the lowest layer of env"},
+        **SECRETS,
         "matrix": {
             "type": "array",
             "maxItems": 100,
@@ -63,7 +68,7 @@ START: Schema = request(
     required=("directory",),
 )
 CANCEL: Schema = request({"force": {"type": "boolean", "default": False}})
-RETRY: Schema = request({"failed": {"type": "boolean", "default": False}})
+RETRY: Schema = request({"failed": {"type": "boolean", "default": False}, **SECRETS})
 STOP: Schema = request({"force": {"type": "boolean", "default": False}})
 NOTHING: Schema = request({})
 

@@ -7,62 +7,119 @@ import hashlib
 import json
 import os
 import secrets
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from sparki_daemon.builder.ports import Stop
+from sparki_daemon.engine.run_spec import number_of, run_spec
 from sparki_daemon.engine.scheduler import NewRun, Scheduler
 from sparki_daemon.engine.views import run_summary, run_view
+from sparki_daemon.model.plan import Plan, plan_from_json
 from sparki_daemon.model.problem import ExitCode, Problem, SparkiError
+from sparki_daemon.pipeline.secret_names import secrets_of_plan
 from sparki_daemon.prepare import Planned, Prepared, prepare
-from sparki_daemon.runner.environment import choose as choose_environment
 from sparki_daemon.runner.summary import summary_path
 from sparki_daemon.source import repository
+from sparki_daemon.source.repository import Repository
 from sparki_daemon.store import jobs, journal, keys, projects, runs, steps
 from sparki_daemon.store.protocol import Store, Tx
+from sparki_daemon.vault.of_runs import RunSecrets
+from sparki_daemon.vault.sources import Sources
+from sparki_daemon.vault.store import Secrets
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """The secrets that a request brings: values by name, and names whose values are this machine's to find."""
+
+    values: Mapping[str, str] = field(default_factory=dict)
+    names: Collection[str] = ()
+
+
+NONE_GIVEN = Given()
 
 
 class Runs:
     """Starts, lists, shows, cancels and retries runs."""
 
-    def __init__(self, store: Store, scheduler: Scheduler, home: str) -> None:
+    def __init__(self, store: Store, scheduler: Scheduler, home: str, secrets_of_runs: RunSecrets) -> None:
         self._store = store
         self._scheduler = scheduler
         self._home = home
+        self._of_runs = secrets_of_runs
 
     async def start(self, request: dict[str, Any], key: str | None) -> dict[str, Any]:
         """Start the pipelines that `request` asks for; the same key with the same request starts nothing twice."""
-        digest = hashlib.blake2b(json.dumps(request, sort_keys=True).encode(), digest_size=16).hexdigest()
+        digest = _digest(request)
         if key and (known := await self._store.read(lambda tx: keys.recall(tx, key, digest))):
             return dict(known)
         objects = os.path.join(self._home, "snapshots", secrets.token_hex(8))
-        prepared = await asyncio.to_thread(_prepared, request, objects)
-        return await self._store.write(partial(self._begin, request, prepared, key, digest))
+        prepared, values = await asyncio.to_thread(self._prepared, request, objects)
+        ids = [f"r-{secrets.token_hex(4)}" for _ in prepared.planned]
+        await asyncio.to_thread(self._keep_secrets, ids, values)
+        begun: set[str] = set()
+        try:
+            answer = await self._store.write(partial(self._begin, request, prepared, ids, key, digest))
+            begun = {started["run"] for started in answer["runs"]}
+        except asyncio.CancelledError:  # it may be written all the same
+            begun = set(ids)
+            raise
+        finally:
+            for run in set(ids) - begun:  # refused, or begun by the first of two equal requests
+                self._of_runs.forget(run, 1)
+        return answer
 
-    async def _begin(self, request: dict[str, Any], prepared: Prepared, key: str | None, digest: str, tx: Tx) -> dict[str, Any]:
+    def _prepared(self, request: dict[str, Any], objects: str) -> tuple[Prepared, dict[str, str]]:
+        """The runs' plans, and the values of the secrets that they read or were given."""
+        given = request.get("secrets", {})
+
+        def sources(found: Repository) -> Sources:
+            return Sources(Secrets(self._home), found.common_dir, found.root, given)
+
+        prepared = _prepared(request, objects, lambda found: sources(found).names())
+        read = {name for planned in prepared.planned for name in secrets_of_plan(planned.plan)}
+        wanted = request.get("secret_names", ())
+        return prepared, sources(prepared.repository).values(read, wanted) if read or wanted or given else {}
+
+    def _keep_secrets(self, runs_of: list[str], values: dict[str, str]) -> None:
+        for run in runs_of:
+            self._of_runs.keep(run, 1, values)
+
+    async def _begin(
+        self, request: dict[str, Any], prepared: Prepared, ids: list[str], key: str | None, digest: str, tx: Tx
+    ) -> dict[str, Any]:
         if key and (known := await keys.recall(tx, key, digest)):
             return dict(known)
         project = await projects.find_or_add(tx, prepared.repository.common_dir, fresh=f"p-{secrets.token_hex(4)}")
         since = await journal.head(tx)
-        started = [await self._begin_one(tx, request, prepared, planned, project) for planned in prepared.planned]
+        pairs = zip(ids, prepared.planned, strict=True)
+        started = [await self._begin_one(tx, request, prepared, planned, project, run) for run, planned in pairs]
         notes = [note.to_json() for note in prepared.notes]
         answer = {"runs": started, "since": since, "notes": notes}
         if key:
             await keys.remember(tx, key, digest, answer)
         return answer
 
-    async def _begin_one(self, tx: Tx, request: dict[str, Any], prepared: Prepared, planned: Planned, project: str) -> dict[str, Any]:
-        run = f"r-{secrets.token_hex(4)}"
+    async def _begin_one(
+        self, tx: Tx, request: dict[str, Any], prepared: Prepared, planned: Planned, project: str, run: str
+    ) -> dict[str, Any]:
         number = await runs.next_number(tx, project, planned.plan.file)
         new = NewRun(
             id=run,
             project=project,
             plan=planned.plan,
             number=number,
-            title=planned.title(variables=prepared.variables, run_id=_number_of(run), run_number=number),
+            title=planned.title(variables=prepared.variables, run_id=number_of(run), run_number=number),
             source=prepared.source,
-            spec=_spec(request, prepared, planned, project, run, number),
-            options={"max_parallel": request.get("max_parallel"), "jobs": request["jobs"], "directory": request["directory"]},
+            spec=run_spec(request, prepared, planned, project, run, number),
+            options={
+                "max_parallel": request.get("max_parallel"),
+                "jobs": request["jobs"],
+                "directory": request["directory"],
+                "secrets": sorted(request.get("secrets", ())),  # names: a retry needs their values again
+            },
         )
         await self._scheduler.begin(tx, new)
         return {"run": run, "pipeline": planned.plan.name, "file": planned.plan.file}
@@ -116,10 +173,15 @@ class Runs:
         run = (await self.find(word)).id
         return run, await self._store.write(lambda tx: self._scheduler.cancel(tx, run, force=force))
 
-    async def retry(self, word: str, *, failed: bool, key: str | None) -> dict[str, Any]:
-        """Begin the run's next attempt; the same key begins one only."""
-        run = (await self.find(word)).id
+    async def retry(self, word: str, *, failed: bool, key: str | None, given: Given = NONE_GIVEN) -> dict[str, Any]:
+        """Begin the run's next attempt; the same key begins one only. Raises SparkiError `secrets_gone` for values that it lacks."""
+        row = await self.find(word)
+        run, attempt = row.id, row.attempt + 1
         digest = f"retry {run} {failed}"
+        if key and (known := await self._store.read(lambda tx: keys.recall(tx, key, digest))):
+            return dict(known)
+        values = await self._secrets_again(row, given) if row.state.terminal else {}
+        await asyncio.to_thread(self._of_runs.keep, run, attempt, values)
 
         async def write(tx: Tx) -> dict[str, Any]:
             if key and (known := await keys.recall(tx, key, digest)):
@@ -130,10 +192,40 @@ class Runs:
                 await keys.remember(tx, key, digest, answer)
             return answer
 
-        return await self._store.write(write)
+        try:
+            return await self._store.write(write)
+        except Exception:
+            if not await self._is_at(run, attempt):
+                self._of_runs.forget(run, attempt)
+            raise
+
+    async def _is_at(self, run: str, attempt: int) -> bool:
+        """Whether somebody else has begun that attempt meanwhile."""
+        row = await self._store.read(lambda tx: runs.get(tx, run))
+        return row is not None and row.attempt >= attempt and not row.state.terminal
+
+    async def _secrets_again(self, row: runs.RunRow, given: Given) -> dict[str, str]:
+        """The values of the secrets that a run read, for another attempt: those of the first are gone."""
+
+        async def read(tx: Tx) -> tuple[Plan, dict[str, Any], str]:
+            plan, spec = await runs.documents(tx, row.id)
+            return plan_from_json(plan), spec, await projects.path_of(tx, row.project) or ""
+
+        plan, spec, project = await self._store.read(read)
+        names = secrets_of_plan(plan) | set(row.options.get("secrets", ()))
+        if not names and not given.values and not given.names:
+            return {}
+        sources = Sources(Secrets(self._home), project, spec["source"]["worktree"], given.values)
+        values = await asyncio.to_thread(sources.values, names, given.names)
+        if gone := sorted(set(row.options.get("secrets", ())) - values.keys()):
+            again = " ".join(f"--secret {name}" for name in gone)
+            message = f"run {row.id} was given {', '.join(gone)} when it was started, and no value is kept once a run has ended"
+            hint = f"sparki retry {row.id} {again}   (with {'its value' if len(gone) == 1 else 'their values'} in the environment)"
+            raise SparkiError(Problem(code="secrets_gone", message=message, hint=hint))
+        return values
 
 
-def _prepared(request: dict[str, Any], objects: str) -> Prepared:
+def _prepared(request: dict[str, Any], objects: str, secret_names: Callable[[Repository], Collection[str]]) -> Prepared:
     return prepare(
         request["directory"],
         pipelines=request["pipelines"],
@@ -148,27 +240,14 @@ def _prepared(request: dict[str, Any], objects: str) -> Prepared:
         matrix=[(name, value) for name, _, value in (word.partition("=") for word in request.get("matrix", ()))],
         workspace=request.get("workspace", ""),
         client_env=request["env"],
+        secrets=secret_names,
     )
 
 
-def _spec(request: dict[str, Any], prepared: Prepared, planned: Planned, project: str, run: str, number: int) -> dict[str, Any]:
-    """What all jobs of the run share: a RunSpec without the plan."""
-    return {
-        "run": run,
-        "project": project,
-        "github": {**planned.github, "run_id": _number_of(run), "run_number": str(number)},
-        "event": planned.event,
-        "inputs": planned.inputs,
-        "vars": dict(prepared.variables),
-        "source": {
-            "worktree": prepared.repository.root,
-            "branch": planned.branch,
-            "snapshot": prepared.snapshot.to_json(),
-        },
-        "env": choose_environment(request["env"]),
-        "home": prepared.settings.home,
-        "user_home": request["env"].get("HOME", ""),
-    }
+def _digest(request: dict[str, Any]) -> str:
+    """What tells two requests apart. Of secrets only the names: a digest of a short value could be guessed."""
+    told = {**request, "secrets": sorted(request.get("secrets", ()))}
+    return hashlib.blake2b(json.dumps(told, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
 def _summary(job: jobs.JobRow) -> str:
@@ -178,8 +257,3 @@ def _summary(job: jobs.JobRow) -> str:
             return file.read()
     except OSError:
         return ""
-
-
-def _number_of(run: str) -> str:
-    """GITHUB_RUN_ID is a number on GitHub."""
-    return str(int(run.removeprefix("r-"), base=16))

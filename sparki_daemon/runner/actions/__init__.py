@@ -25,6 +25,7 @@ class Native(NamedTuple):
     main: str = "main"
     post: str = ""  # empty: nothing to do then
     post_if: str = "always()"
+    kept: tuple[str, ...] = ()  # the inputs whose text stays on disk after the job, as a name
 
     def work(self, *, post: bool) -> Callable[[Call], int]:
         """The function for one of the two, its module loaded: in the fork that runs it, so that nobody else pays."""
@@ -32,12 +33,12 @@ class Native(NamedTuple):
 
 
 ACTIONS: Mapping[str, Native] = {
-    "actions/cache": Native("cache", post="save_at_end", post_if="success()"),
+    "actions/cache": Native("cache", post="save_at_end", post_if="success()", kept=("key",)),
     "actions/cache/restore": Native("cache", "restore"),
-    "actions/cache/save": Native("cache", "save"),
+    "actions/cache/save": Native("cache", "save", kept=("key",)),
     "actions/checkout": Native("checkout"),
     "actions/download-artifact": Native("download_artifact"),
     "actions/setup-node": Native("setup_node"),
     "actions/setup-python": Native("setup_python"),
-    "actions/upload-artifact": Native("upload_artifact"),
+    "actions/upload-artifact": Native("upload_artifact", kept=("name",)),
 }

@@ -1,0 +1,41 @@
+"""What all jobs of a run share, put together from its request and its plan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sparki_daemon.prepare import Planned, Prepared
+from sparki_daemon.runner.environment import choose
+
+
+def run_spec(request: dict[str, Any], prepared: Prepared, planned: Planned, project: str, run: str, number: int) -> dict[str, Any]:
+    """What all jobs of the run share: a RunSpec without the plan."""
+    return {
+        "run": run,
+        "project": project,
+        "github": {**planned.github, "run_id": number_of(run), "run_number": str(number)},
+        "event": planned.event,
+        "inputs": planned.inputs,
+        "vars": dict(prepared.variables),
+        "source": {
+            "worktree": prepared.repository.root,
+            "branch": planned.branch,
+            "snapshot": prepared.snapshot.to_json(),
+        },
+        "env": _without(choose(request["env"]), request.get("secrets", {})),
+        "home": prepared.settings.home,
+        "user_home": request["env"].get("HOME", ""),
+    }
+
+
+def _without(env: Mapping[str, str], secrets: Mapping[str, str]) -> dict[str, str]:
+    """The client's variables but those that bear a secret that was given: they would be kept with the run."""
+    hidden = [value for value in secrets.values() if value.strip()]
+    names = {name.upper() for name in secrets}
+    return {name: text for name, text in env.items() if name.upper() not in names and not any(value in text for value in hidden)}
+
+
+def number_of(run: str) -> str:
+    """GITHUB_RUN_ID is a number on GitHub."""
+    return str(int(run.removeprefix("r-"), base=16))
