@@ -1,0 +1,173 @@
+"""Takes one deployment through its steps: intent and result of each in the journal, whatever was interrupted looked at first."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from sparki_daemon.loco.protocol import Adapter, Seen, StepFailed, Work
+from sparki_daemon.model.deployment import SWITCH, WATCH, Act, Direction, Saga, SagaEvent, next_act
+from sparki_daemon.store import deployments, environments
+from sparki_daemon.store.deployments import DeploymentRow
+from sparki_daemon.store.protocol import Store, Tx
+
+log = logging.getLogger("sparki.loco")
+_SEEN = {
+    Seen.DONE: SagaEvent.SEEN_DONE,
+    Seen.ABSENT: SagaEvent.SEEN_ABSENT,
+    Seen.FAILED: SagaEvent.FAILED,
+    Seen.UNCLEAR: SagaEvent.SEEN_UNCLEAR,
+}
+
+
+class Asked:
+    """What a person asks of a deployment while it is under way: to `cancel` it, or to `keep` what is live and end."""
+
+    def __init__(self, asked: str = "") -> None:
+        self._asked = asked
+        self._event = asyncio.Event()
+        if asked:
+            self._event.set()
+
+    def ask(self, asked: str) -> None:
+        """Hear it; the first word counts."""
+        if asked and not self._asked:
+            self._asked = asked
+            self._event.set()
+
+    def of(self, saga: Saga) -> SagaEvent | None:
+        """What it means for the saga where it stands; None: nothing, or nothing any more."""
+        if not self._asked or saga.direction is Direction.BACK or saga.step.final:
+            return None
+        if self._asked == "keep":
+            return SagaEvent.KEPT if saga.at >= WATCH else None
+        return SagaEvent.CANCELLED
+
+    async def wait(self) -> None:
+        """Until something is asked."""
+        await self._event.wait()
+
+
+class Driver:
+    """One claimed deployment. `run` brings it to its end, or to where a person must say."""
+
+    def __init__(self, store: Store, adapter: Adapter, claimed: DeploymentRow, saga: Saga, work: Work, asked: Asked) -> None:
+        self._store = store
+        self._adapter = adapter
+        self._claimed = claimed
+        self._saga = saga
+        self._work = work
+        self._asked = asked
+
+    async def run(self) -> Saga:
+        """Step by step. Raises Fenced when another loco has claimed it: nothing more is done then."""
+        while True:
+            act = next_act(self._saga)
+            if act in (Act.END, Act.WAIT):
+                return self._saga
+            if (event := self._asked.of(self._saga)) is not None:
+                await self._move(event, reason="cancelled" if event is SagaEvent.CANCELLED else "")
+            elif act is Act.DO:
+                await self._do()
+            elif act is Act.LOOK:
+                await self._look()
+            else:
+                await self._undo()
+
+    async def _do(self) -> None:
+        step = self._saga.step.name
+        await self._move(SagaEvent.BEGUN)
+        event, data, reason = await self._heeding(lambda: self._adapter.do(step, self._work))
+        await self._move(event, reason=reason, data=data)
+
+    async def _look(self) -> None:
+        step = self._saga.step.name
+        try:
+            sight = await self._adapter.look(step, self._work)
+        except StepFailed as failed:
+            await self._move(SagaEvent.SEEN_UNCLEAR, reason=str(failed))
+            return
+        except Exception as error:
+            log.exception("%s: looking at '%s' broke off", self._claimed.id, step)
+            await self._move(SagaEvent.SEEN_UNCLEAR, reason=f"looking at it failed: {_said(error)}")
+            return
+        await self._move(_SEEN[sight.seen], reason=sight.reason, data=sight.data)
+
+    async def _undo(self) -> None:
+        step = self._saga.step.name
+        await self._move(SagaEvent.BEGUN)
+        try:
+            await self._adapter.undo(step, self._work)
+        except StepFailed as failed:
+            await self._move(SagaEvent.FAILED, reason=f"undoing '{step}' failed: {failed}")
+        except Exception as error:
+            log.exception("%s: undoing '%s' broke off", self._claimed.id, step)
+            await self._move(SagaEvent.FAILED, reason=f"undoing '{step}' failed: {_said(error)}")
+        else:
+            await self._move(SagaEvent.DONE)
+
+    async def _heeding(self, do: Callable[[], Awaitable[Mapping[str, Any]]]) -> tuple[SagaEvent, Mapping[str, Any], str]:
+        """Do a step while nobody asks for its end: what happened, what it gave, and why it did not."""
+        doing = asyncio.ensure_future(do())
+        asking = asyncio.ensure_future(self._asked.wait())
+        try:
+            await asyncio.wait((doing, asking), return_when=asyncio.FIRST_COMPLETED)
+            event = self._asked.of(self._saga)
+            if not doing.done() and event is None:  # asked for what can't be had at this step
+                await asyncio.wait((doing,))
+            if not doing.done():
+                doing.cancel()
+                await asyncio.wait((doing,))
+                if doing.cancelled():
+                    assert event is not None
+                    return event, {}, "cancelled" if event is SagaEvent.CANCELLED else ""
+        finally:
+            asking.cancel()
+            if not doing.done():  # this loco is told to end: whoever comes next looks
+                doing.cancel()
+                with contextlib.suppress(asyncio.CancelledError, Exception):
+                    await doing
+        return _outcome(doing, f"{self._claimed.id}: '{self._saga.step.name}'")
+
+    async def _move(self, event: SagaEvent, *, reason: str = "", data: Mapping[str, Any] | None = None) -> None:
+        before, claimed = self._saga, self._claimed
+
+        async def work(tx: Tx) -> Saga:
+            saga = await deployments.move(tx, claimed, event, reason=reason, data=data)
+            await self._note_what_is_live(tx, before, event)
+            return saga
+
+        self._saga = await self._store.write(work)
+        if data:
+            self._work = replace(self._work, results={**self._work.results, before.step.name: dict(data)})
+
+    async def _note_what_is_live(self, tx: Tx, before: Saga, event: SagaEvent) -> None:
+        """The switch and its undoing change what is live, in the transaction of their results."""
+        if before.at != SWITCH:
+            return
+        place = self._work.place
+        if before.direction is Direction.FORWARD and event in (SagaEvent.DONE, SagaEvent.SEEN_DONE):
+            await environments.set_live(tx, place.project, place.environment, release=self._work.release.id, deployment=self._claimed.id)
+        elif before.direction is Direction.BACK and event is SagaEvent.DONE:
+            previous = self._work.previous.id if self._work.previous else ""
+            await environments.set_live(tx, place.project, place.environment, release=previous, deployment=self._claimed.id)
+
+
+def _outcome(doing: asyncio.Future[Mapping[str, Any]], what: str) -> tuple[SagaEvent, Mapping[str, Any], str]:
+    try:
+        return SagaEvent.DONE, doing.result(), ""
+    except StepFailed as failed:
+        return SagaEvent.FAILED, {}, str(failed)
+    except asyncio.CancelledError:
+        return SagaEvent.FAILED, {}, "it was cancelled"
+    except Exception as error:
+        log.exception("%s broke off", what)
+        return SagaEvent.FAILED, {}, _said(error)
+
+
+def _said(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"
