@@ -6,13 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from sparki_daemon.model.plan import JobPlan, Plan, StepPlan
-from sparki_daemon.model.problem import Position, Problem, SparkiError
+from sparki_daemon.model.problem import Position, Problem
 from sparki_daemon.pipeline import codes
-from sparki_daemon.pipeline.actions import action_name, is_local
+from sparki_daemon.pipeline.actions import action_name
 from sparki_daemon.pipeline.known_inputs import known_inputs, known_text
+from sparki_daemon.pipeline.local_actions import reached
 from sparki_daemon.pipeline.machine import Machine
-from sparki_daemon.pipeline.yaml_node import MappingNode
-from sparki_daemon.pipeline.yaml_reader import load
 
 _VERSIONS = {
     "actions/setup-python": ("python-version", "python-version-file"),
@@ -48,36 +47,8 @@ def absent_shell(step: StepPlan, job: JobPlan, plan: Plan, machine: Machine, pro
 
 def unrun_scripts(jobs: Iterable[JobPlan], machine: Machine) -> Iterator[Problem]:
     """Each `pre` of a local action that a job uses, and of those that these use; an action that the source has not is none here."""
-    unseen = [step.uses for job in jobs for step in job.steps if is_local(step.uses)]
-    seen: set[str] = set()
-    while unseen and machine.action_file is not None:
-        uses = unseen.pop()
-        if uses in seen:
-            continue
-        seen.add(uses)
-        if found := machine.action_file(uses):
-            runs = _runs_of(*found)
-            unseen += _used_by(runs)
-            for key, _ in runs.pairs:
-                if key.text == "pre":
-                    message = f"the 'pre' script of '{uses}' is not run: neither does GitHub run one of a local action"
-                    yield Problem(code=codes.LOCAL_PRE, message=message, at=Position(found[0], key.line, key.column))
-
-
-def _runs_of(file: str, data: bytes) -> MappingNode:
-    """The `runs` of an action's metadata; empty where that can't be read: the step that uses it will say so."""
-    try:
-        root, _ = load(data, file)
-    except SparkiError:
-        return MappingNode(0, 0)
-    runs = root.get("runs") if isinstance(root, MappingNode) else None
-    return runs if isinstance(runs, MappingNode) else MappingNode(0, 0)
-
-
-def _used_by(runs: MappingNode) -> Iterator[str]:
-    steps = runs.get("steps")
-    for step in getattr(steps, "items", ()):
-        uses = step.get("uses") if isinstance(step, MappingNode) else None
-        text = str(getattr(uses, "text", ""))
-        if is_local(text):
-            yield text
+    for action in reached(jobs, machine.action_file) if machine.action_file else ():
+        for key, _ in action.runs.pairs:
+            if key.text == "pre":
+                message = f"the 'pre' script of '{action.uses}' is not run: neither does GitHub run one of a local action"
+                yield Problem(code=codes.LOCAL_PRE, message=message, at=Position(action.file, key.line, key.column))

@@ -17,6 +17,7 @@ from sparki_daemon.pipeline.expression.evaluate import Scope
 from sparki_daemon.pipeline.expression.template import render
 from sparki_daemon.pipeline.inputs import input_values
 from sparki_daemon.pipeline.legs import select_legs
+from sparki_daemon.pipeline.local_actions import refused
 from sparki_daemon.pipeline.machine import Machine
 from sparki_daemon.pipeline.needs import select_jobs
 from sparki_daemon.pipeline.pairs import by_hand
@@ -233,6 +234,8 @@ class _Maker:
         made = replace(made, env=(*by_hand(self.asked.env), *made.env))
         made = select_jobs(made, self.asked.jobs) if self.asked.jobs else made
         made = select_legs(made, self.asked.matrix) if self.asked.matrix else made
+        if self.machine.action_file and (problems := list(refused(made.jobs, self.machine.action_file))):
+            raise SparkiError(*problems)
         return Planned(
             made,
             github,

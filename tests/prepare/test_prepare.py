@@ -381,3 +381,37 @@ def test_a_file_named_from_a_folder_below_is_read_in_its_own_dialect(made: Make,
     prepared = prepare(str(folder / "sub"), pipelines=["../.sparki/pipelines/ci.yml"], jobs=[], ref=None, objects=str(tmp_path / "o"))
 
     assert [job.id for job in prepared.planned[0].plan.jobs] == ["own"]
+
+
+COMPOSITE = "runs:\n  using: composite\n  steps:\n"
+
+
+def uses(*actions: str) -> str:
+    steps = "".join(f"      - uses: {action}\n" for action in actions)
+    return f"on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n{steps}"
+
+
+def test_what_local_actions_use_is_refused_before_a_step_runs(made: Make) -> None:
+    files = {
+        f"{WORKFLOWS}ci.yml": uses("./outer", "./not-there-yet", "./broken"),
+        "outer/action.yml": COMPOSITE + "    - uses: ./inner\n    - uses: actions/checkout@v4\n    - uses: other/one@v1\n",
+        "inner/action.yaml": COMPOSITE + "    - uses: ./outer\n    - uses: word\n    - uses: ./image\n",
+        "image/action.yml": "runs:\n  using: docker\n  image: Dockerfile\n",
+        "broken/action.yml": "runs: [",
+    }
+    with pytest.raises(SparkiError) as caught:
+        made(files=files)
+
+    told = {str(problem.at): problem.message for problem in caught.value.problems}
+    assert told == {
+        "outer/action.yml:6:13": "Sparki can't run the action 'other/one@v1'",
+        "inner/action.yaml:5:13": "'word' names no action",
+        "image/action.yml:2:10": "Sparki can't run './image', a Docker action",
+    }
+    assert {problem.code for problem in caught.value.problems} == {"unsupported_action"}
+    assert "'./outer' uses it" in next(problem.hint for problem in caught.value.problems if problem.at and "outer" in problem.at.file)
+
+
+def test_jobs_that_are_not_asked_for_are_not_looked_into(made: Make) -> None:
+    text = uses("./outer") + "  b: {runs-on: x, steps: [{run: make}]}\n"
+    made(files={f"{WORKFLOWS}ci.yml": text, "outer/action.yml": COMPOSITE + "    - uses: other/one@v1\n"}, jobs=["b"])
