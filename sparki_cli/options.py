@@ -112,6 +112,12 @@ COMMANDS = (
         ),
     ),
     Command(
+        "init",
+        "sparki_cli.init:init",
+        "Write a pipeline for what this repository holds, where it has none, and sparki.yml.",
+        options=(Option("force", ("--force",), FLAG, "Write anew what is there already."), DIRECTORY),
+    ),
+    Command(
         "runs",
         "sparki_cli.runs:list_runs",
         "List runs of this repository, the newest first.",

@@ -17,6 +17,8 @@ from sparki_daemon.pipeline.reader import read
 from sparki_daemon.pipeline.render import plan_json, plan_text
 from sparki_daemon.pipeline.select import names_of, starts_on_push
 from sparki_daemon.prepare import prepare
+from sparki_daemon.prepare.proposed import told
+from sparki_daemon.proposal.write import as_json
 from sparki_daemon.source import files
 from sparki_daemon.source.repository import Repository, find
 from sparki_daemon.vault.sources import Sources
@@ -42,11 +44,12 @@ def show_plans(output: Output, here: str, pipelines: list[str], *, jobs: list[st
             client_env=os.environ,
             secrets=lambda found: _secret_names(found, given),
         )
-    for note in (*prepared.snapshot.notes, *prepared.left_out):
+    for note in (*prepared.snapshot.notes, *told(prepared.proposal), *prepared.left_out):
         output.note("note: " + printable(note.message))
     for planned in prepared.planned:
         if output.as_json:
-            output.document(plan_json(planned.plan, prepared.source, planned.differences))
+            proposal = {"proposal": as_json(prepared.proposal)} if prepared.proposal else {}
+            output.document({**plan_json(planned.plan, prepared.source, planned.differences), **proposal})
         else:
             output.raw(text_of(output, planned.plan, prepared.source))
             for difference in in_short(planned.differences):
@@ -88,7 +91,7 @@ def show_list(output: Output, here: str) -> int:
     elif entries:
         output.table([_row(output, entry) for entry in entries], ("PIPELINE", "NAME", "STARTS ON", "FILE"))
     else:
-        output.note("this repository has no pipeline: put one into .sparki/pipelines, or a workflow into .github/workflows")
+        output.note("this repository has no pipeline: `sparki run` proposes one, `sparki init` writes it")
     return 0
 
 

@@ -29,6 +29,8 @@ from sparki_daemon.pipeline.triggers import DISPATCH
 from sparki_daemon.prepare.asked import Asked
 from sparki_daemon.prepare.choice import by_event, by_name, by_push, not_started
 from sparki_daemon.prepare.machine import machine_for, reader
+from sparki_daemon.prepare.proposed import is_outside, proposal_for, proposed_file, told
+from sparki_daemon.proposal import Proposal
 from sparki_daemon.source import files
 from sparki_daemon.source.changed import base_sha, changed_paths, pushed_paths
 from sparki_daemon.source.events import merged, payload
@@ -85,6 +87,7 @@ class Prepared:
     settings: Settings = field(default_factory=Settings)
     variables: Mapping[str, str] = field(default_factory=dict)
     left_out: tuple[Problem, ...] = ()  # the pipelines that only their `paths` keep from being started
+    proposal: Proposal | None = None  # the repository has no pipeline, and this one is planned
 
     @property
     def source(self) -> dict[str, Any]:
@@ -95,7 +98,8 @@ class Prepared:
     @property
     def notes(self) -> tuple[Problem, ...]:
         """What to say at the head of the runs: what was left out, and a line for each kind of difference."""
-        return (*self.snapshot.notes, *self.left_out, *in_short([found for one in self.planned for found in one.differences]))
+        about = (*self.snapshot.notes, *told(self.proposal), *self.left_out)
+        return (*about, *in_short([found for one in self.planned for found in one.differences]))
 
 
 def prepare(
@@ -141,6 +145,10 @@ def prepare(
     known = facts(repository, snapshot)
     settings = read_settings(_settings_file(repository, snapshot, at_commit=ref is not None))
     found = files.pipelines(repository, snapshot if ref else None)
+    proposal = None
+    if not found and not is_outside(directory, pipelines):
+        proposal = proposal_for(snapshot, client_env)
+        found = proposed_file(proposal)
     machine = machine_for(known, settings, client_env, reader(repository, snapshot if ref else None))
     machine = replace(machine, secrets=lambda: secrets(repository) if secrets else ())
     maker = _Maker(asked, repository, snapshot, known, machine)
@@ -155,7 +163,7 @@ def prepare(
         first = by_push(found, known, maker.paths)
         chosen = [(one, first.event) for one in first.chosen]
         left_out = not_started(first)
-    return Prepared(repository, snapshot, known, maker.all(chosen), settings, asked.variables, left_out)
+    return Prepared(repository, snapshot, known, maker.all(chosen), settings, asked.variables, left_out, proposal)
 
 
 def _settings_file(repository: Repository, snapshot: Snapshot, *, at_commit: bool) -> bytes | None:
