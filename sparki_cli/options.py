@@ -140,6 +140,18 @@ COMMANDS = (
         ),
     ),
     Command(
+        "artifacts",
+        "sparki_cli.artifacts:artifacts",
+        "List what the jobs of a run have left, or copy it out.\n\n"
+        "With NAME or --to the files are copied: those of one NAME into DIR itself, of several each into a folder of its name there.",
+        arguments=(RUN, Argument("names", "NAME", "An artifact to copy; none: list them, or with --to copy all.", many=True)),
+        options=(
+            Option("to", ("--to",), TEXT, "Where to copy to; without it: the folder that you are in.", metavar="DIR"),
+            Option("force", ("--force",), FLAG, "Write over files that are there."),
+            DIRECTORY,
+        ),
+    ),
+    Command(
         "cancel",
         "sparki_cli.runs:cancel",
         "Cancel a run.",

@@ -66,6 +66,21 @@ class Engine:
         """Why a run went red: at most 20 lines of each failed step."""
         return self._ask("GET", f"/v1/runs/{quoted_segment(run)}/excerpts")["excerpts"]  # type: ignore[no-any-return]
 
+    def artifacts(self, run: str, directory: str | None) -> dict[str, Any]:
+        """The run's artifacts with their files: {"run", "artifacts"}."""
+        where = f"?directory={quoted(directory)}" if directory else ""
+        return self._ask("GET", f"/v1/runs/{quoted_segment(run)}/artifacts{where}")  # type: ignore[no-any-return]
+
+    def artifact_bytes(self, run: str, name: str, file: int) -> Iterator[bytes]:
+        """The bytes of one file of an artifact, by its place in the listing. Raises OSError where the daemon goes meanwhile."""
+        exchange = self.open(f"/v1/runs/{quoted_segment(run)}/artifact?name={quoted_segment(name)}&file={file}")
+        try:
+            while not exchange.ended:
+                if data := exchange.receive():
+                    yield data
+        finally:
+            exchange.close()
+
     def lines(self, run: str, job: str | None, *, follow: bool) -> Iterator[list[bytes]]:
         """The run's log as NDJSON lines, those together that came together. A dropped connection is taken up where it broke off."""
         query = f"follow={'true' if follow else 'false'}" + (f"&job={quoted_segment(job)}" if job else "")

@@ -15,6 +15,7 @@ from sparki_daemon.engine.feed import Feed
 from sparki_daemon.engine.log_watch import LogWatch
 from sparki_daemon.engine.scheduler import BUSY, Scheduler
 from sparki_daemon.engine.specs import Specs
+from sparki_daemon.engine.subsystems.artifacts import RunArtifacts
 from sparki_daemon.engine.subsystems.run import Given, Runs
 from sparki_daemon.model.event import Event
 from sparki_daemon.model.problem import ExitCode, Problem, SparkiError
@@ -43,6 +44,7 @@ class Engine:
         self._scheduler = scheduler
         self._pool = pool
         self._runs = Runs(store, scheduler, home, specs.secrets)
+        self._artifacts = RunArtifacts(home)
         self._since = clock.rfc3339(clock.now_ms())
         self._stopping = ""
         self._sweeps: set[asyncio.Task[None]] = set()
@@ -127,6 +129,12 @@ class Engine:
     ) -> dict[str, Any]:
         self._refuse_while_stopping()
         return await self._runs.retry(run, failed=failed, key=idempotency_key, given=Given(secrets, secret_names))
+
+    async def artifacts(self, run: str, *, directory: str | None) -> dict[str, Any]:
+        return await self._artifacts.listing((await self._runs.find(run, directory=directory)).id)
+
+    async def artifact_file(self, run: str, name: str, index: int) -> str:
+        return await self._artifacts.file((await self._runs.find(run)).id, name, index)
 
     def _refuse_while_stopping(self) -> None:
         if self._stopping == "stop":

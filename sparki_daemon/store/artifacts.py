@@ -40,6 +40,11 @@ class Artifact:
     created_ms: int
     files: tuple[tuple[str, int, str], ...]  # path, bytes, SHA-256
     folder: str  # with `files` in it
+    job: str = ""  # the id of the one that left it; empty where an older version kept it
+
+    def file(self, index: int) -> str:
+        """Where the file at that place of `files` lies."""
+        return os.path.join(self.folder, _FILES, self.files[index][0])
 
 
 class Artifacts:
@@ -48,7 +53,9 @@ class Artifacts:
     def __init__(self, root: str) -> None:
         self._root = root
 
-    def save(self, run: str, attempt: int, name: str, files: Iterable[tuple[str, str]], *, overwrite: bool = False) -> Artifact:
+    def save(
+        self, run: str, attempt: int, name: str, files: Iterable[tuple[str, str]], *, job: str = "", overwrite: bool = False
+    ) -> Artifact:
         """Keep copies of `files`, each its path in the artifact and where it lies. Their content counts, not their modes, as on GitHub.
 
         Raises ArtifactExists unless `overwrite`, and OSError; then nothing is changed.
@@ -65,6 +72,7 @@ class Artifacts:
                 "name": name,
                 "run": run,
                 "attempt": attempt,
+                "job": job,
                 "size_bytes": sum(size for _, size, _ in kept),
                 "digest": _digest(kept),
                 "created_ms": now_ms(),

@@ -17,6 +17,7 @@ from sparki_daemon.engine.api.ports import JobLog, StepRange
 from sparki_daemon.engine.api.serving import Serving, serve
 from sparki_daemon.engine.feed import Feed
 from sparki_daemon.engine.log_watch import LogWatch
+from sparki_daemon.engine.subsystems.artifacts import RunArtifacts
 from sparki_daemon.model.event import Event
 from sparki_daemon.model.problem import ExitCode, Problem, SparkiError
 
@@ -217,6 +218,12 @@ class Twin:
         self.tell(("run.retried", found["id"], {"attempt": found["attempt"]}))
         self.finish_run(found["id"])
         return {"run": found["id"], "attempt": found["attempt"], "since": since}
+
+    async def artifacts(self, run: str, *, directory: str | None) -> dict[str, Any]:
+        return await RunArtifacts(str(self.folder)).listing(self.found(run)["id"])
+
+    async def artifact_file(self, run: str, name: str, index: int) -> str:
+        return await RunArtifacts(str(self.folder)).file(self.found(run)["id"], name, index)
 
     async def daemon_status(self) -> dict[str, Any]:
         process = {"pid": 1, "since": TIME, "pss": 1}

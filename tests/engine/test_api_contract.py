@@ -170,6 +170,8 @@ def test_every_route_is_in_the_document() -> None:
         ("POST", "/v1/runs/{run}/cancel"),
         ("POST", "/v1/runs/{run}/retry"),
         ("GET", "/v1/runs/{run}/excerpts"),
+        ("GET", "/v1/runs/{run}/artifacts"),
+        ("GET", "/v1/runs/{run}/artifact"),
         ("GET", "/v1/runs/{run}/follow"),
         ("GET", "/v1/runs/{run}/lines"),
         ("GET", "/v1/jobs/{uid}/log"),
@@ -184,6 +186,7 @@ def test_every_route_is_in_the_document() -> None:
         ("/v1/runs", "Runs"),
         ("/v1/runs/latest", "Run"),
         ("/v1/runs/latest/excerpts", "Excerpts"),
+        ("/v1/runs/latest/artifacts", "Artifacts"),
         ("/v1/runs/r-none", "ProblemDocument"),
     ],
 )

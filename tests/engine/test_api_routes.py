@@ -12,6 +12,7 @@ from api_twin import Pruned, Twin, ask, asked, refusal, served
 
 from sparki_daemon.engine.api.problems import document, status_of
 from sparki_daemon.model.problem import ExitCode, Position, Problem, SparkiError
+from sparki_daemon.store.artifacts import Artifacts
 
 
 @pytest.fixture
@@ -222,3 +223,19 @@ def test_a_document_has_every_problem_and_the_first_is_the_main_one() -> None:
     found = document(SparkiError(*problems))
     assert (found["code"], found["detail"], found["exit_code"]) == ("a", "first", 2)
     assert found["problems"] == [problem.to_json() for problem in problems]
+
+
+async def test_artifacts_are_listed_and_their_files_come_as_bytes(twin: Twin, path: str, tmp_path: Path) -> None:
+    run = twin.run()
+    source = tmp_path / "source"
+    source.write_bytes(b"\0\xff" * 200_000)
+    Artifacts(str(twin.folder / "artifacts")).save(run, 1, "a/b?", [("x.bin", str(source))], job="test")
+    told = (await asked(path, "GET", "/v1/runs/latest/artifacts"))[1]
+    assert told["run"] == run
+    assert [(one["name"], one["job"], one["size_bytes"]) for one in told["artifacts"]] == [("a/b?", "test", 400_000)]
+    talk = await ask(path, "GET", f"/v1/runs/{run}/artifact?name=a%2Fb%3F&file=0")
+    assert (talk.status, b"".join([data async for data in talk.chunks()])) == (200, source.read_bytes())
+    talk.close()
+    for query in ("name=a%2Fb%3F&file=1", "name=none&file=0"):
+        refused = await asked(path, "GET", f"/v1/runs/{run}/artifact?{query}")
+        assert (refused[0], refused[1]["code"]) == (404, "no_such_artifact")

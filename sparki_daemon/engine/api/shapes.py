@@ -153,6 +153,24 @@ COMPONENTS: Schema = {
     "Runs": record({"runs": many(ref("RunLine"))}),
     "Started": record({"runs": many(record({"run": TEXT, "pipeline": TEXT, "file": TEXT})), "since": INTEGER}),
     "Retried": record({"run": TEXT, "attempt": INTEGER, "since": INTEGER}),
+    "Artifacts": record(
+        {
+            "run": TEXT,
+            "artifacts": many(
+                record(
+                    {
+                        "name": TEXT,
+                        "job": TEXT,
+                        "attempt": INTEGER,
+                        "size_bytes": INTEGER,
+                        "digest": TEXT,
+                        "created": TIME,
+                        "files": many(record({"path": TEXT, "size_bytes": INTEGER, "sha256": TEXT})),
+                    }
+                )
+            ),
+        }
+    ),
     "Excerpts": record(
         {
             "excerpts": many(

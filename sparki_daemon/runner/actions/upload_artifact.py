@@ -40,7 +40,9 @@ def _upload(call: Call) -> int:
     if not files:
         return _nothing(call, text)
     try:
-        kept = Artifacts(call.job["artifacts"]).save(call.job["run"], call.job["attempt"], name, files, overwrite=overwrite)
+        kept = Artifacts(call.job["artifacts"]).save(
+            call.job["run"], call.job["attempt"], name, files, job=call.job["key"], overwrite=overwrite
+        )
     except ArtifactExists:
         return call.fail(f"this run has an artifact '{name}' already: give it another name, or set 'overwrite: true'")
     call.output("artifact-id", str(kept.id))
