@@ -204,6 +204,12 @@ COMMANDS = (
         arguments=(Argument("shell", "SHELL", "bash, zsh or fish.", required=True),),
     ),
     Command(
+        "prune",
+        "sparki_cli.prune:prune",
+        "Drop runs, logs, artifacts and snapshots that are no longer kept (`retention` in sparki.yml).",
+        options=(Option("dry_run", ("--dry-run",), FLAG, "Only say what would go."),),
+    ),
+    Command(
         "secret set",
         "sparki_cli.secret:set_secret",
         "Keep a secret of this repository; its value is read from standard input, or asked for.",

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 RETRY_LIMIT_S = 10.0
 FRUITLESS_LIMIT = 40  # streams in a row that ended early and told nothing new: about 8 s
 PAUSE_LIMIT_S = 0.25
+PRUNE_LIMIT_S = 600.0
 START_RUN_LIMIT_S = 120.0  # a snapshot of a very large tree on a cold disk takes its time
 
 
@@ -131,6 +132,10 @@ class Engine:
 
     def daemon_status(self) -> dict[str, Any]:
         return self._ask("GET", "/v1/daemon")  # type: ignore[no-any-return]
+
+    def prune(self, *, dry_run: bool) -> dict[str, Any]:
+        """Drop what is no longer kept: what went, in numbers."""
+        return self._ask("POST", "/v1/prune", {"dry_run": dry_run}, answer_limit_s=PRUNE_LIMIT_S)  # type: ignore[no-any-return]
 
     def stop_daemon(self, *, force: bool) -> None:
         """Ask the daemon to end. SparkiError `runs_active` when runs are active and `force` is not given."""

@@ -16,6 +16,7 @@ from sparki_daemon.engine.log_watch import LogWatch
 from sparki_daemon.engine.scheduler import BUSY, Scheduler
 from sparki_daemon.engine.specs import Specs
 from sparki_daemon.engine.subsystems.artifacts import RunArtifacts
+from sparki_daemon.engine.subsystems.keep import Keeper
 from sparki_daemon.engine.subsystems.run import Given, Runs
 from sparki_daemon.model.event import Event
 from sparki_daemon.model.problem import ExitCode, Problem, SparkiError
@@ -45,12 +46,14 @@ class Engine:
         self._pool = pool
         self._runs = Runs(store, scheduler, home, specs.secrets)
         self._artifacts = RunArtifacts(home)
+        self._keeper = Keeper(store, home, specs.cache)
         self._since = clock.rfc3339(clock.now_ms())
         self._stopping = ""
         self._sweeps: set[asyncio.Task[None]] = set()
         self._sweeping = asyncio.Lock()
         store.on_commit(self._committed)
         self._later(self._sweep_leftovers())
+        self._later(self._keeper.run())
 
     def _committed(self, events: Sequence[Event]) -> None:
         self.feed.publish(events)
@@ -135,6 +138,13 @@ class Engine:
 
     async def artifact_file(self, run: str, name: str, index: int) -> str:
         return await self._artifacts.file((await self._runs.find(run)).id, name, index)
+
+    async def prune(self, *, dry_run: bool) -> dict[str, Any]:
+        """Drop now what is no longer kept, and what killed jobs left."""
+        gone = await self._keeper.sweep(dry_run=dry_run)
+        if not dry_run:
+            await self._sweep_leftovers()
+        return gone.to_json(dry_run=dry_run)
 
     def _refuse_while_stopping(self) -> None:
         if self._stopping == "stop":

@@ -32,6 +32,11 @@ class Specs:
         """The folder in memory, or what stands for it."""
         return self._fast
 
+    @property
+    def cache(self) -> str:
+        """The folder of all caches."""
+        return self._cache
+
     def run_folder(self, run: str, attempt: int) -> str:
         """Where the jobs of one attempt at a run work; gone once it has ended."""
         return os.path.join(self._home, "work", run if attempt == 1 else f"{run}.{attempt}")

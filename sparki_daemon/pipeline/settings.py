@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 from sparki_daemon.model.problem import Position, Problem, SparkiError
+from sparki_daemon.pipeline.amounts import seconds, size_bytes
 from sparki_daemon.pipeline.codes import CODES
 from sparki_daemon.pipeline.schema import Key, ListOf, Record, Text
 from sparki_daemon.pipeline.shape import Shape
@@ -18,6 +20,16 @@ SETTINGS = Record(
         "project": Key(Text(nonempty=True), "What the project is called."),
         "silence": Key(ListOf(item=Text(choices=tuple(CODES))), "The codes of differences that this project accepts."),
         "home": Key(Text(choices=("job", "user")), "Whose HOME a job has: one of its own, or the user's."),
+        "retention": Key(
+            Record(
+                keys={
+                    "runs": Key(Text(nonempty=True), "How long runs are kept, such as 90d."),
+                    "logs": Key(Text(nonempty=True), "How much room logs may take, such as 5 GiB; the oldest go."),
+                    "artifacts": Key(Text(nonempty=True), "How long artifacts are kept, such as 30d."),
+                }
+            ),
+            "How long what runs leave is kept.",
+        ),
     }
 )
 
@@ -29,6 +41,7 @@ class Settings:
     project: str = ""
     silence: frozenset[str] = frozenset()
     home: str = "job"
+    retention: dict[str, float] = field(default_factory=dict)  # runs_s, artifacts_s, logs_bytes: those that the file has
 
 
 def read_settings(data: bytes | None, file: str = FILE) -> Settings:
@@ -45,9 +58,28 @@ def read_settings(data: bytes | None, file: str = FILE) -> Settings:
     shape.check(root, SETTINGS, file)
     if shape.problems:
         raise SparkiError(*shape.problems)
+    retention = root.get("retention")
+    problems: list[Problem] = []
+    kept = dict(_retention(retention, file, problems)) if isinstance(retention, MappingNode) else {}
+    if problems:
+        raise SparkiError(*problems)
     silence = root.get("silence")
     codes = (item.text for item in silence.items if isinstance(item, ScalarNode)) if isinstance(silence, SequenceNode) else ()
-    return Settings(project=_text(root, "project"), silence=frozenset(codes), home=_text(root, "home") or "job")
+    return Settings(project=_text(root, "project"), silence=frozenset(codes), home=_text(root, "home") or "job", retention=kept)
+
+
+def _retention(node: MappingNode, file: str, problems: list[Problem]) -> Iterator[tuple[str, float]]:
+    """How much of each kind is kept; what is no time or size goes to `problems`."""
+    for key, value in node.pairs:
+        text = value.text if isinstance(value, ScalarNode) else ""
+        is_size = key.text == "logs"
+        amount = size_bytes(text) if is_size else seconds(text)
+        if amount is None:
+            example = "a size, such as 512 MiB or 5 GiB" if is_size else "a time, such as 12h or 90d"
+            at = Position(file, value.line, value.column)
+            problems.append(Problem(code="bad_amount", message=f"'{key.text}' must be {example}, not '{text}'", at=at))
+        else:
+            yield f"{key.text}_{'bytes' if is_size else 's'}", amount
 
 
 def _root(data: bytes, file: str) -> Node | None:

@@ -232,6 +232,10 @@ class Twin:
         disk = {"home_free_bytes": 1, "memory_free_bytes": None, "full": True}
         return {"version": "0", "socket": "s", "state": "running", "home": "h", "processes": processes, "queues": queues, "disk": disk}
 
+    async def prune(self, *, dry_run: bool) -> dict[str, Any]:
+        sizes = dict.fromkeys(("logs_bytes", "artifacts_bytes", "snapshots_bytes", "cache_bytes"), 0)
+        return {"dry_run": dry_run, "runs": 0, **sizes, "events": 0}
+
     async def stop_daemon(self, *, force: bool) -> None:
         if not force and any(run["status"] not in ENDED for run in self.runs.values()):
             raise refusal("runs_active", ExitCode.RED)

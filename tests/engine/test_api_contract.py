@@ -163,6 +163,7 @@ def test_every_route_is_in_the_document() -> None:
     assert listed == {
         ("GET", "/v1/daemon"),
         ("POST", "/v1/daemon/stop"),
+        ("POST", "/v1/prune"),
         ("POST", "/v1/daemon/restart"),
         ("GET", "/v1/runs"),
         ("POST", "/v1/runs"),

@@ -19,6 +19,10 @@ async def stop(engine: EnginePort, asked: Asked) -> Response:
     return json_answer({"accepted": True}, 202)
 
 
+async def prune(engine: EnginePort, asked: Asked) -> Response:
+    return json_answer(await engine.prune(dry_run=asked.body["dry_run"]))
+
+
 async def restart(engine: EnginePort, _: Asked) -> Response:
     await engine.restart_daemon()
     return json_answer({"accepted": True}, 202)
@@ -42,6 +46,16 @@ ROUTES = (
         parameters=(IDEMPOTENCY_KEY,),
         body=shapes.STOP,
         answers={202: Answer("It ends.", ref("Accepted")), 409: Answer("`runs_active`")},
+    ),
+    Operation(
+        method="POST",
+        path="/v1/prune",
+        name="prune",
+        about="Drop now what is no longer kept; with `dry_run` only say what would go.",
+        handler=prune,
+        parameters=(IDEMPOTENCY_KEY,),
+        body=shapes.PRUNE,
+        answers={200: Answer("What went.", ref("Pruned"))},
     ),
     Operation(
         method="POST",

@@ -70,9 +70,14 @@ START: Schema = request(
 CANCEL: Schema = request({"force": {"type": "boolean", "default": False}})
 RETRY: Schema = request({"failed": {"type": "boolean", "default": False}, **SECRETS})
 STOP: Schema = request({"force": {"type": "boolean", "default": False}})
+PRUNE: Schema = request({"dry_run": {"type": "boolean", "default": False}})
 NOTHING: Schema = request({})
 
 COMPONENTS: Schema = {
+    "Pruned": record(
+        {"dry_run": FLAG, "runs": INTEGER, "events": INTEGER}
+        | dict.fromkeys(("logs_bytes", "artifacts_bytes", "snapshots_bytes", "cache_bytes"), INTEGER)
+    ),
     "Problem": record(
         {"code": TEXT, "message": TEXT, "file": TEXT_OR_NULL, "line": INTEGER_OR_NULL, "column": INTEGER_OR_NULL, "hint": TEXT}
     ),

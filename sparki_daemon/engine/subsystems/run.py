@@ -118,6 +118,7 @@ class Runs:
                 "max_parallel": request.get("max_parallel"),
                 "jobs": request["jobs"],
                 "directory": request["directory"],
+                "retention": prepared.settings.retention,
                 "secrets": sorted(request.get("secrets", ())),  # names: a retry needs their values again
             },
         )
