@@ -16,9 +16,7 @@ from sparki_daemon.pipeline.differences import in_short
 from sparki_daemon.pipeline.reader import read
 from sparki_daemon.pipeline.render import plan_json, plan_text
 from sparki_daemon.pipeline.select import names_of, starts_on_push
-from sparki_daemon.prepare import prepare
-from sparki_daemon.prepare.proposed import told
-from sparki_daemon.proposal.write import as_json
+from sparki_daemon.prepare import Prepared, prepare
 from sparki_daemon.source import files
 from sparki_daemon.source.repository import Repository, find
 from sparki_daemon.vault.sources import Sources
@@ -44,12 +42,11 @@ def show_plans(output: Output, here: str, pipelines: list[str], *, jobs: list[st
             client_env=os.environ,
             secrets=lambda found: _secret_names(found, given),
         )
-    for note in (*prepared.snapshot.notes, *told(prepared.proposal), *prepared.left_out):
+    for note in prepared.beginning:
         output.note("note: " + printable(note.message))
     for planned in prepared.planned:
         if output.as_json:
-            proposal = {"proposal": as_json(prepared.proposal)} if prepared.proposal else {}
-            output.document({**plan_json(planned.plan, prepared.source, planned.differences), **proposal})
+            output.document({**plan_json(planned.plan, prepared.source, planned.differences), **_proposal(prepared)})
         else:
             output.raw(text_of(output, planned.plan, prepared.source))
             for difference in in_short(planned.differences):
@@ -62,6 +59,15 @@ def _secret_names(found: Repository, given: dict[str, Any]) -> frozenset[str]:
     sources = Sources(Secrets(own_paths().state), found.common_dir, found.root, given.get("secrets"))
     sources.values((), given.get("secret_names", ()))
     return sources.names()
+
+
+def _proposal(prepared: Prepared) -> dict[str, Any]:
+    """What else a plan says where the pipeline is only proposed."""
+    if prepared.proposal is None:
+        return {}
+    from sparki_daemon.proposal.write import as_json  # noqa: PLC0415  few repositories have no pipeline, and it is much to load
+
+    return {"proposal": as_json(prepared.proposal)}
 
 
 def text_of(output: Output, plan: Plan, source: dict[str, Any]) -> str:

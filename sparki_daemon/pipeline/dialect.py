@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from operator import is_
 
 from sparki_daemon.pipeline.schema import Dialect, Key, Kind, ListOf, MapOf, OneOf, Record
 
@@ -30,20 +31,27 @@ def _stem(path: str) -> str:
 
 def in_dialect(kind: Kind, dialect: Dialect) -> Kind:
     """A part of the table as one dialect has it: without the keys and kinds of the other, and with its own required keys."""
+    # What is the same in both stays the same object: a copy of the whole table would take milliseconds of every command that reads it.
     if isinstance(kind, Record):
-        return replace(kind, keys=_keys(kind.keys, dialect))
+        keys = _keys(kind.keys, dialect)
+        return kind if keys is kind.keys else replace(kind, keys=keys)
     if isinstance(kind, MapOf):
-        return replace(kind, value=in_dialect(kind.value, dialect), rest=_keys(kind.rest, dialect))
+        value, rest = in_dialect(kind.value, dialect), _keys(kind.rest, dialect)
+        return kind if value is kind.value and rest is kind.rest else replace(kind, value=value, rest=rest)
     if isinstance(kind, ListOf):
-        return replace(kind, item=in_dialect(kind.item, dialect))
+        item = in_dialect(kind.item, dialect)
+        return kind if item is kind.item else replace(kind, item=item)
     if isinstance(kind, OneOf):
-        return replace(kind, options=tuple(in_dialect(option, dialect) for option in kind.options if option.only in {None, dialect}))
+        options = tuple(in_dialect(option, dialect) for option in kind.options if option.only is None or option.only is dialect)
+        return kind if len(options) == len(kind.options) and all(map(is_, options, kind.options)) else replace(kind, options=options)
     return kind
 
 
-def _keys(keys: Mapping[str, Key], dialect: Dialect) -> dict[str, Key]:
-    return {
-        name: replace(key, kind=in_dialect(key.kind, dialect), required=key.required in {True, dialect})
-        for name, key in keys.items()
-        if key.only in {None, dialect}
-    }
+def _keys(keys: Mapping[str, Key], dialect: Dialect) -> Mapping[str, Key]:
+    own = {name: _key(key, dialect) for name, key in keys.items() if key.only is None or key.only is dialect}
+    return keys if len(own) == len(keys) and all(own[name] is key for name, key in keys.items()) else own
+
+
+def _key(key: Key, dialect: Dialect) -> Key:
+    kind, required = in_dialect(key.kind, dialect), key.required is True or key.required is dialect
+    return key if kind is key.kind and required is key.required else replace(key, kind=kind, required=required)

@@ -155,6 +155,11 @@ def _all(found: Mapping[str, bytes]) -> list[Document]:
     return documents
 
 
+def is_outside(directory: str, words: Sequence[str]) -> bool:
+    """Whether words name pipeline files that lie elsewhere, so that a repository without any has one to run."""
+    return any(word.endswith(SUFFIXES) and os.path.isfile(os.path.join(directory, word)) for word in words)
+
+
 def _file(directory: str, word: str) -> bytes | None:
     path = os.path.join(directory, word)
     if not word.endswith(SUFFIXES) or not os.path.isfile(path):

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sparki_daemon.model.plan import Plan
 from sparki_daemon.model.problem import Position, Problem, SparkiError
@@ -27,10 +27,8 @@ from sparki_daemon.pipeline.select import event_for, names_of
 from sparki_daemon.pipeline.settings import FILE, Settings, read_settings
 from sparki_daemon.pipeline.triggers import DISPATCH
 from sparki_daemon.prepare.asked import Asked
-from sparki_daemon.prepare.choice import by_event, by_name, by_push, not_started
+from sparki_daemon.prepare.choice import by_event, by_name, by_push, is_outside, not_started
 from sparki_daemon.prepare.machine import machine_for, reader
-from sparki_daemon.prepare.proposed import is_outside, proposal_for, proposed_file, told
-from sparki_daemon.proposal import Proposal
 from sparki_daemon.source import files
 from sparki_daemon.source.changed import base_sha, changed_paths, pushed_paths
 from sparki_daemon.source.events import merged, payload
@@ -39,6 +37,9 @@ from sparki_daemon.source.github_context import github_context
 from sparki_daemon.source.push import Push, push_of
 from sparki_daemon.source.repository import Repository, find
 from sparki_daemon.source.snapshot import Snapshot, at_revision, take
+
+if TYPE_CHECKING:
+    from sparki_daemon.proposal import Proposal
 
 _HEADS = "refs/heads/"
 
@@ -96,10 +97,18 @@ class Prepared:
         return {"tree": taken.tree, "commit": taken.head or taken.commit, "dirty": taken.dirty, "branch": self.facts.branch_name}
 
     @property
+    def beginning(self) -> tuple[Problem, ...]:
+        """What to say before anything else: what the snapshot left out, what is proposed, which pipelines don't start."""
+        if self.proposal is None:
+            return (*self.snapshot.notes, *self.left_out)
+        from sparki_daemon.prepare.proposed import told  # noqa: PLC0415  few repositories have no pipeline, and it is much to load
+
+        return (*self.snapshot.notes, *told(self.proposal), *self.left_out)
+
+    @property
     def notes(self) -> tuple[Problem, ...]:
         """What to say at the head of the runs: what was left out, and a line for each kind of difference."""
-        about = (*self.snapshot.notes, *told(self.proposal), *self.left_out)
-        return (*about, *in_short([found for one in self.planned for found in one.differences]))
+        return (*self.beginning, *in_short([found for one in self.planned for found in one.differences]))
 
 
 def prepare(
@@ -147,6 +156,8 @@ def prepare(
     found = files.pipelines(repository, snapshot if ref else None)
     proposal = None
     if not found and not is_outside(directory, pipelines):
+        from sparki_daemon.prepare.proposed import proposal_for, proposed_file  # noqa: PLC0415  as above
+
         proposal = proposal_for(snapshot, client_env)
         found = proposed_file(proposal)
     machine = machine_for(known, settings, client_env, reader(repository, snapshot if ref else None))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from sparki_daemon.model.problem import Problem, SparkiError
 from sparki_daemon.proposal import Proposal, propose, wanted
@@ -35,11 +35,6 @@ def proposed_file(proposal: Proposal) -> dict[str, bytes]:
         message = f"this repository has no pipeline, and Sparki can propose none: {why}"
         raise SparkiError(Problem(code="no_pipeline", message=message, hint=_EXAMPLE))
     return {FILE: as_file(proposal).encode()}
-
-
-def is_outside(directory: str, words: Sequence[str]) -> bool:
-    """Whether words name pipeline files that lie elsewhere, so that nothing need be proposed."""
-    return any(word.endswith((".yml", ".yaml")) and os.path.isfile(os.path.join(directory, word)) for word in words)
 
 
 def told(proposal: Proposal | None) -> tuple[Problem, ...]:

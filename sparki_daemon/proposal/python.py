@@ -46,7 +46,7 @@ def _test(project: PythonProject) -> tuple[list[Step], tuple[str, ...]]:
         return _by_poetry(project)
     group, file = project.group_with("pytest"), project.requirements_with("pytest")
     if group or file:
-        return [*_install(project, group), Step(f"{_runner(project)}pytest", _says_pytest(project, group, file))], ()
+        return [*_install(project, group), Step(f"{_runner(project)}pytest", _says_pytest(group, file))], ()
     if config := project.tox_config:
         why = f"{config}; '-e py' is its tests with this Python"
         return [Step(f"{_PIP} tox", config), Step("python -m tox run -e py", why)], ()
@@ -69,10 +69,11 @@ def _unittest(project: PythonProject) -> str:
     return f"python -m unittest discover -s {quote(top.partition('/')[0])} -t ." if top else "python -m unittest"
 
 
-def _says_pytest(project: PythonProject, group: Group | None, file: str) -> str:
-    where = f"pyproject.toml: the {group.kind} '{group.name}' has pytest" if group else f"{file} has pytest"
-    config = project.pytest_config
-    return f"{where}, and {config} configures it" if config and config != "pyproject.toml" else where
+def _says_pytest(group: Group | None, file: str) -> str:
+    if group:
+        kind = "group of poetry's" if group.kind == "poetry" else group.kind
+        return f"pyproject.toml: the {kind} '{group.name}' has pytest"
+    return f"{file} has pytest"
 
 
 def _has_uv(project: PythonProject) -> bool:
@@ -112,7 +113,7 @@ def _by_poetry(project: PythonProject) -> tuple[list[Step], tuple[str, ...]]:
     flag = f" --with {group.name}" if group and optional else f" --extras {group.name}" if group and group.kind == "extra" else ""
     steps = [*poetry, Step(f"poetry install --no-interaction{flag}", "poetry.lock")]
     if group or project.pytest_config:
-        return [*steps, Step("poetry run pytest", _says_pytest(project, group, project.pytest_config))], ()
+        return [*steps, Step("poetry run pytest", _says_pytest(group, "") if group else project.pytest_config)], ()
     if project.test_files:
         return [*steps, Step(f"poetry run {_unittest(project)}", project.test_files[0])], ()
     return [*steps, Step("poetry check", "poetry.lock")], ("nothing says how it is tested",)
