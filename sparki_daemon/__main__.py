@@ -16,9 +16,13 @@ def main(arguments: list[str]) -> int:
     supervisor.add_argument("--resume", default="")
     engine = stations.add_parser("engine")
     engine.add_argument("--home", required=True)
+    loco = stations.add_parser("loco")
+    loco.add_argument("--home", required=True)
     chosen = parser.parse_args(arguments)
     if chosen.station == "supervisor":
         return _supervisor(chosen.home, chosen.socket, chosen.resume)
+    if chosen.station == "loco":
+        return _loco(chosen.home)
     return _engine(chosen.home)
 
 
@@ -44,6 +48,13 @@ def _engine(home: str) -> int:
     from sparki_daemon.supervisor.control import CONTROL_FD, LISTEN_FD  # noqa: PLC0415
 
     return run_engine(home, _cache_folder(home), VERSION, listen_fd=LISTEN_FD, control_fd=CONTROL_FD)
+
+
+def _loco(home: str) -> int:
+    from sparki_daemon.loco.main import main as run_loco  # noqa: PLC0415
+    from sparki_daemon.supervisor.control import DEATH_FD  # noqa: PLC0415
+
+    return run_loco(home, DEATH_FD)
 
 
 def _cache_folder(home: str) -> str:

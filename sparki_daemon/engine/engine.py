@@ -13,6 +13,7 @@ from sparki_daemon.builder.pool import Pool
 from sparki_daemon.engine.api.ports import JobLog, StepRange
 from sparki_daemon.engine.feed import Feed
 from sparki_daemon.engine.log_watch import LogWatch
+from sparki_daemon.engine.others import Others
 from sparki_daemon.engine.scheduler import BUSY, Scheduler
 from sparki_daemon.engine.specs import Specs
 from sparki_daemon.engine.subsystems.artifacts import RunArtifacts
@@ -36,6 +37,7 @@ class Engine:
         self, home: str, version: str, store: Store, queue: Queue, scheduler: Scheduler, specs: Specs, pool: Pool, head: int
     ) -> None:
         self.feed = Feed(self.events_since, head)
+        self.others = Others(home, store, self.feed)
         self.log_watch = LogWatch(lambda uid: pool.watch(uid, on=True), lambda uid: pool.watch(uid, on=False))
         self._home = home
         self._version = version
@@ -68,6 +70,15 @@ class Engine:
                 self._pool.wake()
                 if event.data.get("epoch"):  # its runner died before it told of the beginning, but maybe not before it made the folders
                     self._later(self._sweep_leftovers())
+
+            elif event.kind.startswith("deployment."):
+                self.want_loco()
+
+    def want_loco(self) -> None:
+        """There is a deployment to bring on, or something was asked of one."""
+        self.others.expect()
+        if self._pool.supervisor:
+            self._pool.supervisor.ask("loco")
 
     def _later(self, work: Any) -> None:
         task = asyncio.ensure_future(work)

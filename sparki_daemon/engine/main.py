@@ -19,9 +19,10 @@ from sparki_daemon.engine.engine import Engine
 from sparki_daemon.engine.ledger import Ledger
 from sparki_daemon.engine.scheduler import Scheduler
 from sparki_daemon.engine.specs import Specs, fast_folder
+from sparki_daemon.model.deployment import DeploymentState
 from sparki_daemon.model.problem import ExitCode, Problem, SparkiError
 from sparki_daemon.queue.embedded import EmbeddedQueue
-from sparki_daemon.store import journal
+from sparki_daemon.store import deployments, journal
 from sparki_daemon.store.sqlite import SqliteStore
 from sparki_daemon.system import files, process
 
@@ -94,6 +95,9 @@ async def _run(home: str, cache: str, version: str, store: SqliteStore, listen_f
     await pool.recover(await scheduler.recover())
     pool.supervisor = await SupervisorLink.open(control_fd, pool.heard, stop.set)
     turns = asyncio.create_task(pool.run())
+    others = asyncio.create_task(engine.others.listen())
+    if any(row.state is not DeploymentState.UNKNOWN for row in await store.read(deployments.unfinished)):
+        engine.want_loco()
     gc.collect()
     gc.freeze()
     log.info("ready: pid %d, version %s", os.getpid(), version)
@@ -104,5 +108,6 @@ async def _run(home: str, cache: str, version: str, store: SqliteStore, listen_f
         await serving.stop()
     finally:
         turns.cancel()
+        others.cancel()
         pool.close()
         await store.close()

@@ -20,11 +20,13 @@ from typing import Any, NoReturn
 
 from sparki_daemon.supervisor.backoff import HEALTHY_S, delay_s
 from sparki_daemon.supervisor.control import CONTROL_FD, LISTEN_FD, Lines, pack
+from sparki_daemon.supervisor.loco import LocoChild
 from sparki_daemon.supervisor.strays import end_strays
 from sparki_daemon.system import files, nonce, process
 
 STOP_LIMIT_S = 10.0
 LEAVE_LIMIT_S = 0.5  # for a runner that has nothing to do to go by itself
+LOCO_LIMIT_S = 5.0  # for loco to leave its deployments where they are
 NO_NAMESPACE = "SPARKI_NO_PID_NAMESPACE"  # set to anything: runners have no PID namespace, as where the system refuses them
 RunnerMain = Callable[[str, str, int], None]
 
@@ -38,6 +40,7 @@ class Held:
     death_write_fd: int
     runners: dict[str, int] = field(default_factory=dict)
     born: int = 0  # runners so far: no name is used twice
+    loco: int = 0  # its pid; 0: there is none
 
 
 class Supervisor:
@@ -50,6 +53,7 @@ class Supervisor:
         self.runner_main = runner_main
         self.tag = f"{os.getpid():x}-{int(time.time() * 1000):x}"
         self.namespaces = not os.environ.get(NO_NAMESPACE) and process.pid_namespaces_work()
+        self.loco = LocoChild(home, held.death_read_fd, held.loco)
         self.engine = 0
         self.engine_since = 0.0
         self.deaths = 0
@@ -73,6 +77,8 @@ class Supervisor:
         gc.freeze()  # the runners share these pages
         while not (self.asked and self.engine == 0):
             self._start_engine_when_due()
+            if not self.asked:
+                self.loco.start_when_due()
             for fd, _ in self.poller.poll(self._wait_ms()):
                 if fd == self.wake_read:
                     self._drain_wakeups()
@@ -83,6 +89,7 @@ class Supervisor:
                 os.kill(self.engine, signal.SIGKILL)
         if self.asked == "restart":
             self._execute_anew()
+        self._end_loco()
         self._end_runners()
         for path in (self.socket_path, os.path.join(self.home, "daemon.json")):
             with contextlib.suppress(FileNotFoundError):
@@ -103,8 +110,9 @@ class Supervisor:
             os.read(self.wake_read, 4096)
 
     def _wait_ms(self) -> int | None:
-        if self.start_at is not None and not self.asked:
-            return max(0, int((self.start_at - time.monotonic()) * 1000) + 1)
+        due = [at for at in (self.start_at, self.loco.due) if at is not None]
+        if due and not self.asked:
+            return max(0, int((min(due) - time.monotonic()) * 1000) + 1)
         return 500 if self.asked else None
 
     def _ask(self, what: str) -> None:
@@ -170,6 +178,8 @@ class Supervisor:
         for message in self.lines.feed(data):
             if message.get("do") == "spawn":
                 self._fork_runner()
+            elif message.get("do") == "loco":
+                self.loco.want()
             elif message.get("do") == "sweep":
                 end_strays(self.home)
             elif message.get("do") in ("stop", "restart"):
@@ -216,6 +226,8 @@ class Supervisor:
                 break
             if pid == self.engine:
                 self._engine_ended()
+            elif pid == self.loco.pid:
+                self.loco.ended(status)
             for name in [name for name, runner in self.held.runners.items() if runner == pid]:
                 del self.held.runners[name]
                 died.append((name, pid, status))
@@ -227,7 +239,7 @@ class Supervisor:
         """Kill the children that are neither the engine nor a runner: a dead one left them, and they came here."""
         deadline = time.monotonic() + limit_s
         while time.monotonic() < deadline:
-            known = {self.engine, *self.held.runners.values()}
+            known = {self.engine, self.loco.pid, *self.held.runners.values()}
             strangers = [pid for pid in process.children(os.getpid()) if pid not in known]
             if not strangers:
                 return
@@ -236,6 +248,15 @@ class Supervisor:
                     os.kill(pid, signal.SIGKILL)
             if _reap_until(deadline, strangers):
                 return  # in uninterruptible sleep: the next death looks again
+
+    def _end_loco(self) -> None:
+        """Let it end its transaction; whatever it was at, the next one goes on with."""
+        if self.loco.pid:
+            os.kill(self.loco.pid, signal.SIGTERM)
+            for pid in _reap_until(time.monotonic() + LOCO_LIMIT_S, [self.loco.pid]):
+                os.kill(pid, signal.SIGKILL)
+                _reap_until(time.monotonic() + LEAVE_LIMIT_S, [pid])
+            self.loco.pid = 0
 
     def _end_runners(self) -> None:
         """End them: an idle one goes by itself once it hears the end, and leaves nothing; others are killed."""
@@ -253,6 +274,7 @@ class Supervisor:
     def _execute_anew(self) -> NoReturn:
         for fd in (self.held.listen_fd, self.held.death_read_fd, self.held.death_write_fd):
             os.set_inheritable(fd, True)
+        self.held.loco = self.loco.pid
         resume = json.dumps(self.held.__dict__)
         arguments = [
             sys.executable,
