@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from sparki_cli.called import Called, mapped
 from sparki_cli.connect import own_directory
 from sparki_cli.render import Output, printable
 from sparki_daemon.model.problem import Problem, SparkiError
 from sparki_daemon.pipeline.calls import call_problems
 from sparki_daemon.pipeline.dialect import dialect_of
-from sparki_daemon.pipeline.document import Document
 from sparki_daemon.pipeline.reader import read
 from sparki_daemon.pipeline.schema import Dialect
 from sparki_daemon.source import files as source_files
@@ -31,10 +31,11 @@ class Checked:
     warnings: tuple[Problem, ...] = ()
 
 
-def validate(output: Output, *, files: list[str], form: str | None, schema: bool, directory: str | None) -> int:
+def validate(output: Output, *, files: list[str], form: str | None, schema: bool, actions: list[str], directory: str | None) -> int:
     """Check files, or all pipelines of this repository; exit code 2 when one has an error.
 
-    `schema`: print that for editors instead, of the dialect that the first of `files` is in, a file or a folder.
+    `actions`: `OWNER/REPO=DIR` words, the folders that stand for others' repositories. `schema`: print that for editors instead, of the
+    dialect that the first of `files` is in, a file or a folder.
     """
     here = own_directory(directory)
     if schema:
@@ -46,7 +47,8 @@ def validate(output: Output, *, files: list[str], form: str | None, schema: bool
         else:
             output.raw(json.dumps(workflow_schema(dialect), indent=1) + "\n")
         return 0
-    checked = list(_named(here, files) if files else _all(here))
+    called = Called(here, mapped(actions, here))
+    checked = list(_named(here, files, called) if files else _all(here, called))
     errors = sum(len(one.errors) for one in checked)
     if output.as_json or form == "json":
         output.document({"files": [_verdict(one) for one in checked]})
@@ -58,8 +60,8 @@ def validate(output: Output, *, files: list[str], form: str | None, schema: bool
     return INVALID if errors else 0
 
 
-def check(data: bytes, file: str, find_called: Callable[[str], Document | None] | None = None, dialect: Dialect | None = None) -> Checked:
-    """The verdict on a file's content. What this machine can't run is no error. `find_called`: gives the workflows that it calls.
+def check(data: bytes, file: str, called: Called | None = None, dialect: Dialect | None = None) -> Checked:
+    """The verdict on a file's content. What this machine can't run is no error. `called`: finds what it calls.
 
     `dialect` None: the one that the file's folder says.
     """
@@ -67,33 +69,13 @@ def check(data: bytes, file: str, find_called: Callable[[str], Document | None] 
         document = read(data, file, dialect)
     except SparkiError as error:
         return Checked(file, error.problems)
-    return Checked(file, tuple(call_problems(document, find_called)) if find_called else (), document.warnings)
+    if called is None:
+        return Checked(file, (), document.warnings)
+    errors = (*called.problems(document), *call_problems(document, called.find))
+    return Checked(file, errors, (*document.warnings, *called.warnings(document)))
 
 
-class _Called:
-    """Finds the workflows of one repository that others call, each read once."""
-
-    def __init__(self, here: str) -> None:
-        self._root = here
-        while not os.path.exists(os.path.join(self._root, ".git")) and os.path.dirname(self._root) != self._root:
-            self._root = os.path.dirname(self._root)
-        self._known: dict[str, Document | None] = {}
-
-    def find(self, uses: str) -> Document | None:
-        if uses not in self._known:
-            self._known[uses] = self._read(uses.removeprefix("./")) if uses.startswith("./") else None
-        return self._known[uses]
-
-    def _read(self, name: str) -> Document | None:
-        try:
-            with open(os.path.join(self._root, name), "rb") as file:
-                return read(file.read(), name)
-        except (OSError, SparkiError):  # it is checked by itself, too
-            return None
-
-
-def _named(here: str, names: list[str]) -> Iterator[Checked]:
-    called = _Called(here)
+def _named(here: str, names: list[str], called: Called) -> Iterator[Checked]:
     for name in names:
         try:
             with open(os.path.join(here, name), "rb") as file:
@@ -101,17 +83,16 @@ def _named(here: str, names: list[str]) -> Iterator[Checked]:
         except OSError as error:
             yield Checked(name, (Problem(code="unreadable_file", message=f"can't read {name}: {error.strerror}"),))
             continue
-        yield check(data, name, called.find, _dialect(here, name))
+        yield check(data, name, called, _dialect(here, name))
 
 
 def _dialect(here: str, name: str) -> Dialect:
     return dialect_of(os.path.normpath(os.path.join(here, name)))
 
 
-def _all(here: str) -> Iterator[Checked]:
-    called = _Called(here)
+def _all(here: str, called: Called) -> Iterator[Checked]:
     for file, data in source_files.pipelines(find(here)).items():
-        yield check(data, file, called.find)
+        yield check(data, file, called)
 
 
 def _verdict(one: Checked) -> dict[str, Any]:

@@ -173,6 +173,9 @@ COMMANDS = (
         options=(
             Option("form", ("--format",), TEXT, "How to tell what is wrong.", choices=("text", "json", "github")),
             Option(
+                "actions", ("--action",), MANY, "The folder that stands for a repository of others (repeatable).", metavar="OWNER/REPO=DIR"
+            ),
+            Option(
                 "schema",
                 ("--schema",),
                 FLAG,
