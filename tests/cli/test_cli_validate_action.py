@@ -72,6 +72,7 @@ def test_a_word_that_maps_nothing_is_refused(tmp_path: Path, word: str) -> None:
     assert "--action" in done.stderr
 
 
+@pytest.mark.slow  # a process for each case
 @pytest.mark.skipif(not READER.is_dir(), reason="the conformance data is not at ../shared/conformance")
 def test_githubs_reader_cases_get_their_verdict_and_lines_through_the_command(tmp_path: Path) -> None:
     wrong = [case.name for case in sorted(READER.glob("*.yml")) if not _agrees(tmp_path / case.stem, case)]
