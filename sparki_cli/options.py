@@ -75,6 +75,28 @@ SECRETS = (
     Option("secret_files", ("--secret-file",), MANY, "NAME=value lines of secrets (repeatable).", metavar="FILE"),
 )
 DETACH = Option("detach", ("--detach", "-d"), FLAG, "Come back at once; the run goes on.")
+CI_FORMATS = ("github", "gitlab", "buildkite", "azure", "plain")
+JOBS = Option("jobs", ("--job",), MANY, "Only this job, with what it needs (repeatable).", metavar="JOB")
+MAX_PARALLEL = Option("max_parallel", ("--jobs",), NUMBER, "At most N jobs at once.", metavar="N")
+GIVEN = (  # what a run is given, here and inside a CI service
+    Option("ref", ("--ref",), TEXT, "A commit instead of the working tree.", metavar="REV"),
+    Option("event", ("--event",), TEXT, "The event that starts it: push, pull_request, workflow_dispatch …", metavar="NAME"),
+    Option("event_file", ("--event-file",), TEXT, "JSON to lay over the event's payload.", metavar="FILE"),
+    Option("inputs", ("--input",), MANY, "An input of a workflow_dispatch (repeatable).", metavar="K=V"),
+    Option("variables", ("--var",), MANY, "A value of the `vars` context (repeatable).", metavar="K=V"),
+    Option("env", ("--env",), MANY, "A variable of the lowest layer of `env` (repeatable).", metavar="K=V"),
+    Option("env_files", ("--env-file",), MANY, "NAME=value lines for the same (repeatable).", metavar="FILE"),
+    *SECRETS,
+    Option("matrix", ("--matrix",), MANY, "Only the legs with this value (repeatable).", metavar="K=V"),
+    Option(
+        "workspace",
+        ("--workspace",),
+        TEXT,
+        "Start each job with the source in place, or empty: the latter is GitHub's way.",
+        choices=("empty", "source"),
+    ),
+)
+PIPELINES = Argument("pipelines", "PIPELINE", "A file, its stem, or its name; none: those that a push would start.", many=True)
 RUN = Argument("run", "RUN", "An id (r-…), a unique prefix of one, or `latest`.", required=True)
 
 COMMANDS = (
@@ -84,30 +106,33 @@ COMMANDS = (
         "Run pipelines of this repository, and follow them to their end.\n\n"
         "Ctrl-C cancels what was started, a second Ctrl-C ends it at once. A terminal or pipe that closes stops the watching only: "
         "the run goes on.",
-        arguments=(Argument("pipelines", "PIPELINE", "A file, its stem, or its name; none: those that a push would start.", many=True),),
+        arguments=(PIPELINES,),
         options=(
-            Option("jobs", ("--job",), MANY, "Only this job, with what it needs (repeatable).", metavar="JOB"),
-            Option("max_parallel", ("--jobs",), NUMBER, "At most N jobs at once.", metavar="N"),
+            JOBS,
+            MAX_PARALLEL,
             DETACH,
             Option("plan", ("--plan",), FLAG, "Print the plan, run nothing."),
             Option("show_list", ("--list",), FLAG, "List this repository's pipelines, run nothing."),
-            Option("ref", ("--ref",), TEXT, "A commit instead of the working tree.", metavar="REV"),
-            Option("event", ("--event",), TEXT, "The event that starts it: push, pull_request, workflow_dispatch …", metavar="NAME"),
-            Option("event_file", ("--event-file",), TEXT, "JSON to lay over the event's payload.", metavar="FILE"),
-            Option("inputs", ("--input",), MANY, "An input of a workflow_dispatch (repeatable).", metavar="K=V"),
-            Option("variables", ("--var",), MANY, "A value of the `vars` context (repeatable).", metavar="K=V"),
-            Option("env", ("--env",), MANY, "A variable of the lowest layer of `env` (repeatable).", metavar="K=V"),
-            Option("env_files", ("--env-file",), MANY, "NAME=value lines for the same (repeatable).", metavar="FILE"),
-            *SECRETS,
-            Option("matrix", ("--matrix",), MANY, "Only the legs with this value (repeatable).", metavar="K=V"),
+            *GIVEN,
             Option("no_cache", ("--no-cache",), FLAG, "Restore no job from the cache."),
-            Option(
-                "workspace",
-                ("--workspace",),
-                TEXT,
-                "Start each job with the source in place, or empty: the latter is GitHub's way.",
-                choices=("empty", "source"),
-            ),
+            DIRECTORY,
+        ),
+    ),
+    Command(
+        "ci",
+        "sparki_cli.ci:ci",
+        "Run pipelines inside a CI service: in one process tree, with no daemon, and nothing left behind.\n\n"
+        "The log has the groups and annotations of the service that it runs in. SIGINT or SIGTERM cancels, a second one ends it at once.",
+        arguments=(PIPELINES,),
+        options=(
+            Option("form", ("--format",), TEXT, "Whose syntax the log has; by itself: what the environment tells.", choices=CI_FORMATS),
+            Option("junit", ("--junit",), TEXT, "Write jobs and steps to FILE as JUnit XML.", metavar="FILE"),
+            Option("summary", ("--summary",), TEXT, "Append a summary in Markdown to FILE.", metavar="FILE"),
+            Option("artifacts", ("--artifacts",), TEXT, "Copy the runs' artifacts to DIR/NAME.", metavar="DIR"),
+            Option("cache", ("--cache",), TEXT, "Keep caches in DIR; by itself they go with all else.", metavar="DIR"),
+            JOBS,
+            MAX_PARALLEL,
+            *GIVEN,
             DIRECTORY,
         ),
     ),

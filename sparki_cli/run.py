@@ -50,9 +50,9 @@ def run(
     here = own_directory(directory)
     given: dict[str, Any] = {}
     if event or event_file or inputs or variables or env or env_files or matrix:
-        given = _given(here, event, event_file, inputs, variables, env, env_files, matrix)
+        given = given_of(here, event, event_file, inputs, variables, env, env_files, matrix)
     if secrets or secret_files:
-        given |= _secrets(secrets, secret_files, here)
+        given |= secrets_of(secrets, secret_files, here)
     if plan or show_list:
         from sparki_cli.planning import show_list as list_pipelines
         from sparki_cli.planning import show_plans
@@ -85,7 +85,7 @@ def run(
         return _told(output, engine, views, answer["since"], interrupts, detach=detach)
 
 
-def _given(
+def given_of(
     here: str,
     event: str | None,
     event_file: str | None,
@@ -108,7 +108,7 @@ def _given(
     }
 
 
-def _secrets(words: list[str], files: list[str], here: str) -> dict[str, Any]:
+def secrets_of(words: list[str], files: list[str], here: str) -> dict[str, Any]:
     from sparki_cli import given
 
     values, names = given.secrets(words, files, here)
@@ -119,7 +119,7 @@ def retry(
     output: Output, *, run: str, failed: bool, secrets: list[str], secret_files: list[str], detach: bool, directory: str | None
 ) -> int:
     """A new attempt at a run; the exit code is that attempt's."""
-    given = _secrets(secrets, secret_files, own_directory(directory)) if secrets or secret_files else {}
+    given = secrets_of(secrets, secret_files, own_directory(directory)) if secrets or secret_files else {}
     engine = connect(output)
     with Interrupts() as interrupts:
         interrupts.patience = 2

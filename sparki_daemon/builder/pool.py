@@ -14,6 +14,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from sparki_daemon.builder.ports import Arrived, Attached, Gone, Ledger, Stop, Turn
+from sparki_daemon.builder.remains import how_it_died, rest_of
 from sparki_daemon.builder.runner_link import RunnerLink
 from sparki_daemon.builder.supervisor_link import SupervisorLink
 from sparki_daemon.system import files
@@ -177,7 +178,7 @@ class Pool:
             self._connect(message["born"])
         elif "died" in message:
             self._children.discard(message["died"])
-            self._later(self._bury(message["died"], _how_it_died(message["status"])))
+            self._later(self._bury(message["died"], how_it_died(message["status"])))
 
     # -- what runners say (Listener) -----------------------------------------------------------------------------------
 
@@ -262,8 +263,7 @@ class Pool:
         received = link.received if link and link.received else await self._ledger.cursor(name)
         if link:
             link.close()
-        data = _rest_of(self._path("spool", name), received)
-        if whole := data[: data.rfind(b"\n") + 1]:  # a torn last line was never written whole: it didn't happen
+        if whole := rest_of(self._path("spool", name), received):
             self._arrived.append(Arrived(name, received, whole))
         self._gone.append(Gone(name, reason))
         self._wake.set()
@@ -276,20 +276,3 @@ class Pool:
 
     def _path(self, *parts: str) -> str:
         return os.path.join(self.home, *parts)
-
-
-def _rest_of(path: str, offset: int) -> bytes:
-    """The bytes of a file from `offset` on; none where it is gone."""
-    try:
-        with open(path, "rb") as file:
-            file.seek(offset)
-            return file.read()
-    except FileNotFoundError:
-        return b""
-
-
-def _how_it_died(status: int) -> str:
-    """The reason that a `lost` job bears. `status` is waitpid's."""
-    if os.WIFSIGNALED(status):
-        return f"its runner was killed by signal {os.WTERMSIG(status)}"
-    return f"its runner exited with status {os.WEXITSTATUS(status)}"

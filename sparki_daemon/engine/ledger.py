@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -55,6 +54,8 @@ class Ledger:
         return await self._store.read(lambda tx: cursors.get(tx, runner))
 
     async def forget(self, runner: str) -> None:
+        import asyncio  # noqa: PLC0415  # `sparki ci` has no event loop, and does not pay for one
+
         await asyncio.to_thread(self._specs.forget_runner, runner)
         await self._store.write(lambda tx: cursors.delete(tx, runner))
         self._specs.sweep_runner(runner)

@@ -23,10 +23,11 @@ from sparki_daemon.system.process import become_subreaper, boot_id, outer_pid, s
 REMEMBERED = 16  # jobs: more than a builder gives ahead
 
 
-def serve(name: str, home: str, death_fd: int, limits: Limits | None = None) -> None:
+def serve(name: str, home: str, death_fd: int, limits: Limits | None = None, *, outlives: bool = True) -> None:
     """Be the runner `name` of the state folder `home`, until told to go; called in a freshly forked process that has no other descriptors.
 
-    `death_fd` is the end of a pipe whose other end the supervisor holds: end of file there is its death.
+    `death_fd` is the end of a pipe whose other end the supervisor holds: end of file there is its death. A runner that `outlives` it
+    finishes the step that it is in; another one ends that at once.
     The process is pid 1 of a namespace of its own, or becomes a subreaper: either way what escapes from its steps comes back to it.
     Raises OSError where the state folder can't be written.
     """
@@ -36,14 +37,14 @@ def serve(name: str, home: str, death_fd: int, limits: Limits | None = None) -> 
         become_subreaper()
     os.set_inheritable(death_fd, False)
     os.umask(0o022)
-    runner = Runner(name, home, limits or Limits())
+    runner = Runner(name, home, limits or Limits(), outlives=outlives)
     runner.run(death_fd)
 
 
 class Runner:
     """Takes orders from the builder, and does them in turn."""
 
-    def __init__(self, name: str, home: str, limits: Limits) -> None:
+    def __init__(self, name: str, home: str, limits: Limits, *, outlives: bool) -> None:
         self._identity = {"pid": outer_pid(), "start": start_time(os.getpid()), "boot": boot_id()}
         self._name = name
         self._waiting: deque[JobSpec] = deque()
@@ -51,6 +52,7 @@ class Runner:
         self._job: Job | None = None
         self._leaving = False
         self._orphaned = False
+        self._outlives = outlives
         folder = os.path.join(home, "runners")
         for place in (folder, os.path.join(home, "spool")):
             os.makedirs(place, mode=0o700, exist_ok=True)
@@ -118,6 +120,8 @@ class Runner:
         self._orphaned = True
         if self._job:
             self._job.orphan()
+            if not self._outlives:
+                self._job.cancel(force=True)
 
     # -- the link's owner ----------------------------------------------------------------------------------------------
 

@@ -51,7 +51,7 @@ class Artifacts:
     """All artifacts under one folder: `<run>/<attempt>/<name>/`, each there whole or not at all, whoever is killed."""
 
     def __init__(self, root: str) -> None:
-        self._root = root
+        self.root = root
 
     def save(
         self, run: str, attempt: int, name: str, files: Iterable[tuple[str, str]], *, job: str = "", overwrite: bool = False
@@ -60,7 +60,7 @@ class Artifacts:
 
         Raises ArtifactExists unless `overwrite`, and OSError; then nothing is changed.
         """
-        parent = os.path.join(self._root, run, str(attempt))
+        parent = os.path.join(self.root, run, str(attempt))
         final = os.path.join(parent, _folder_name(name))
         if not overwrite and os.path.isdir(final):
             raise ArtifactExists(name)
@@ -86,9 +86,9 @@ class Artifacts:
     def listing(self, run: str, *, up_to: int | None = None) -> list[Artifact]:
         """The artifacts of a run, by name; of those with one name that of the newest attempt, none after attempt `up_to`."""
         newest: dict[str, Artifact] = {}
-        for attempt in sorted(int(name) for name in _names(os.path.join(self._root, run)) if name.isdigit()):
+        for attempt in sorted(int(name) for name in _names(os.path.join(self.root, run)) if name.isdigit()):
             if up_to is None or attempt <= up_to:
-                parent = os.path.join(self._root, run, str(attempt))
+                parent = os.path.join(self.root, run, str(attempt))
                 for name in _names(parent):
                     if not is_begun(name) and (found := _read(os.path.join(parent, name))):
                         newest[found.name] = found
@@ -100,7 +100,7 @@ class Artifacts:
 
     def remove(self, run: str) -> None:
         """Remove all of a run's; none is no error."""
-        remove_tree(os.path.join(self._root, run))
+        remove_tree(os.path.join(self.root, run))
 
 
 def copy_out(artifact: Artifact, folder: str) -> None:

@@ -14,11 +14,11 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from sparki_daemon.supervisor.backoff import HEALTHY_S, delay_s
+from sparki_daemon.supervisor.children import RunnerMain, end_adopted, fork_runner, namespaces_wanted, reap_until
 from sparki_daemon.supervisor.control import CONTROL_FD, LISTEN_FD, Lines, pack
 from sparki_daemon.supervisor.loco import LocoChild
 from sparki_daemon.supervisor.strays import end_strays
@@ -27,8 +27,6 @@ from sparki_daemon.system import files, nonce, process
 STOP_LIMIT_S = 10.0
 LEAVE_LIMIT_S = 0.5  # for a runner that has nothing to do to go by itself
 LOCO_LIMIT_S = 5.0  # for loco to leave its deployments where they are
-NO_NAMESPACE = "SPARKI_NO_PID_NAMESPACE"  # set to anything: runners have no PID namespace, as where the system refuses them
-RunnerMain = Callable[[str, str, int], None]
 
 
 @dataclass
@@ -52,7 +50,7 @@ class Supervisor:
         self.held = held
         self.runner_main = runner_main
         self.tag = f"{os.getpid():x}-{int(time.time() * 1000):x}"
-        self.namespaces = not os.environ.get(NO_NAMESPACE) and process.pid_namespaces_work()
+        self.namespaces = namespaces_wanted()
         self.loco = LocoChild(home, held.death_read_fd, held.loco)
         self.engine = 0
         self.engine_since = 0.0
@@ -190,27 +188,7 @@ class Supervisor:
     def _fork_runner(self) -> None:
         self.held.born += 1
         name = f"{self.tag}-{self.held.born}"
-
-        def child() -> NoReturn:
-            status = 1
-            try:
-                signal.set_wakeup_fd(-1)
-                for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGHUP):
-                    signal.signal(number, signal.SIG_DFL)
-                keep = self.held.death_read_fd
-                os.closerange(3, keep)
-                os.closerange(keep + 1, 4096)
-                self.runner_main(name, self.home, keep)
-                status = 0
-            finally:
-                os._exit(status)
-
-        if self.namespaces:
-            pid = process.fork_in_pid_namespace(child)
-        else:
-            pid = os.fork()
-            if pid == 0:
-                child()
+        pid = fork_runner(self.runner_main, name, self.home, self.held.death_read_fd, namespace=self.namespaces)
         self.held.runners[name] = pid
         self._tell({"born": name, "pid": pid})
 
@@ -231,43 +209,33 @@ class Supervisor:
             for name in [name for name, runner in self.held.runners.items() if runner == pid]:
                 del self.held.runners[name]
                 died.append((name, pid, status))
-        self._end_adopted()
+        end_adopted(self._known())
         for name, pid, status in died:
             self._tell({"died": name, "pid": pid, "status": status})
 
-    def _end_adopted(self, limit_s: float = 2.0) -> None:
-        """Kill the children that are neither the engine nor a runner: a dead one left them, and they came here."""
-        deadline = time.monotonic() + limit_s
-        while time.monotonic() < deadline:
-            known = {self.engine, self.loco.pid, *self.held.runners.values()}
-            strangers = [pid for pid in process.children(os.getpid()) if pid not in known]
-            if not strangers:
-                return
-            for pid in strangers:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-            if _reap_until(deadline, strangers):
-                return  # in uninterruptible sleep: the next death looks again
+    def _known(self) -> set[int]:
+        """The children that are to live."""
+        return {self.engine, self.loco.pid, *self.held.runners.values()}
 
     def _end_loco(self) -> None:
         """Let it end its transaction; whatever it was at, the next one goes on with."""
         if self.loco.pid:
             os.kill(self.loco.pid, signal.SIGTERM)
-            for pid in _reap_until(time.monotonic() + LOCO_LIMIT_S, [self.loco.pid]):
+            for pid in reap_until(time.monotonic() + LOCO_LIMIT_S, [self.loco.pid]):
                 os.kill(pid, signal.SIGKILL)
-                _reap_until(time.monotonic() + LEAVE_LIMIT_S, [pid])
+                reap_until(time.monotonic() + LEAVE_LIMIT_S, [pid])
             self.loco.pid = 0
 
     def _end_runners(self) -> None:
         """End them: an idle one goes by itself once it hears the end, and leaves nothing; others are killed."""
         os.close(self.held.death_write_fd)
-        busy = _reap_until(time.monotonic() + LEAVE_LIMIT_S, self.held.runners.values())
+        busy = reap_until(time.monotonic() + LEAVE_LIMIT_S, self.held.runners.values())
         for pid in busy:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        _reap_until(time.monotonic() + LEAVE_LIMIT_S, busy)
+        reap_until(time.monotonic() + LEAVE_LIMIT_S, busy)
         self.held.runners.clear()
-        self._end_adopted()
+        end_adopted(self._known())
 
     # -- a new program in the same process -------------------------------------------------------------------------------
 
@@ -289,22 +257,6 @@ class Supervisor:
             resume,
         ]
         os.execv(sys.executable, arguments)
-
-
-def _reap_until(deadline: float, pids: Iterable[int]) -> list[int]:
-    """Take the ends of these children until `deadline` (monotonic); gives those that have not ended by then."""
-    left = list(pids)
-    while True:
-        for pid in list(left):
-            try:
-                ended = os.waitpid(pid, os.WNOHANG)[0]
-            except ChildProcessError:
-                ended = pid
-            if ended:
-                left.remove(pid)
-        if not left or time.monotonic() > deadline:
-            return left
-        time.sleep(0.001)
 
 
 def listen(path: str) -> socket.socket:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
@@ -10,10 +11,19 @@ import pytest
 from sparki_daemon.queue.embedded import EmbeddedQueue
 from sparki_daemon.queue.protocol import Queue
 from sparki_daemon.store import jobs, runs
+from sparki_daemon.store.memory import MemoryStore
 from sparki_daemon.store.protocol import Store, Tx
 from sparki_daemon.store.sqlite import SqliteStore
 
-STORES: dict[str, Callable[[Path], Store]] = {"sqlite": lambda folder: SqliteStore.open(str(folder / "state.db"))}
+
+def tell_loop(_: Exception) -> None:
+    asyncio.get_running_loop().call_exception_handler({"message": "a commit listener failed"})
+
+
+STORES: dict[str, Callable[[Path], Store]] = {
+    "sqlite": lambda folder: SqliteStore.open(str(folder / "state.db")),
+    "memory": lambda _: MemoryStore(tell_loop),
+}
 QUEUES: dict[str, Callable[[], Queue]] = {"embedded": EmbeddedQueue}
 
 RunMaker = Callable[..., Awaitable[runs.RunRow]]

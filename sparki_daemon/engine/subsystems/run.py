@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 import os
@@ -10,7 +9,7 @@ import secrets
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from sparki_daemon.builder.ports import Stop
 from sparki_daemon.engine.run_spec import number_of, run_spec
@@ -38,13 +37,28 @@ class Given:
     names: Collection[str] = ()
 
 
+T = TypeVar("T")
 NONE_GIVEN = Given()
+
+
+class Beside(Protocol):
+    """Does work that may take long, and gives its result."""
+
+    async def __call__(self, work: Callable[..., T], /, *arguments: Any) -> T: ...
+
+
+async def in_a_thread(work: Callable[..., T], /, *arguments: Any) -> T:
+    """Fills `Beside`: the event loop goes on meanwhile."""
+    import asyncio  # noqa: PLC0415  # `sparki ci` has no event loop, and does not pay for one
+
+    return await asyncio.to_thread(work, *arguments)
 
 
 class Runs:
     """Starts, lists, shows, cancels and retries runs."""
 
-    def __init__(self, store: Store, scheduler: Scheduler, home: str, secrets_of_runs: RunSecrets) -> None:
+    def __init__(self, store: Store, scheduler: Scheduler, home: str, secrets_of_runs: RunSecrets, beside: Beside = in_a_thread) -> None:
+        self._beside = beside
         self._store = store
         self._scheduler = scheduler
         self._home = home
@@ -56,15 +70,16 @@ class Runs:
         if key and (known := await self._store.read(lambda tx: keys.recall(tx, key, digest))):
             return dict(known)
         objects = os.path.join(self._home, "snapshots", secrets.token_hex(8))
-        prepared, values = await asyncio.to_thread(self._prepared, request, objects)
+        prepared, values = await self._beside(self._prepared, request, objects)
         ids = [f"r-{secrets.token_hex(4)}" for _ in prepared.planned]
-        await asyncio.to_thread(self._keep_secrets, ids, values)
+        await self._beside(self._keep_secrets, ids, values)
         begun: set[str] = set()
         try:
             answer = await self._store.write(partial(self._begin, request, prepared, ids, key, digest))
             begun = {started["run"] for started in answer["runs"]}
-        except asyncio.CancelledError:  # it may be written all the same
-            begun = set(ids)
+        except BaseException as error:
+            if not isinstance(error, Exception):  # cancelled: it may be written all the same
+                begun = set(ids)
             raise
         finally:
             for run in set(ids) - begun:  # refused, or begun by the first of two equal requests
@@ -126,7 +141,7 @@ class Runs:
         return {"run": run, "pipeline": planned.plan.name, "file": planned.plan.file}
 
     async def listing(self, *, directory: str | None, limit: int, before: str | None) -> list[dict[str, Any]]:
-        project_path = (await asyncio.to_thread(repository.find, directory)).common_dir if directory else None
+        project_path = (await self._beside(repository.find, directory)).common_dir if directory else None
 
         async def read(tx: Tx) -> list[dict[str, Any]]:
             project = await projects.find(tx, project_path) if project_path else None
@@ -142,7 +157,7 @@ class Runs:
         path = None
         if word == "latest" and directory:
             try:
-                path = (await asyncio.to_thread(repository.find, directory)).common_dir
+                path = (await self._beside(repository.find, directory)).common_dir
             except SparkiError:
                 path = None  # outside any repository: the latest of all
 
@@ -182,7 +197,7 @@ class Runs:
         if key and (known := await self._store.read(lambda tx: keys.recall(tx, key, digest))):
             return dict(known)
         values = await self._secrets_again(row, given) if row.state.terminal else {}
-        await asyncio.to_thread(self._of_runs.keep, run, attempt, values)
+        await self._beside(self._of_runs.keep, run, attempt, values)
 
         async def write(tx: Tx) -> dict[str, Any]:
             if key and (known := await keys.recall(tx, key, digest)):
@@ -217,7 +232,7 @@ class Runs:
         if not names and not given.values and not given.names:
             return {}
         sources = Sources(Secrets(self._home), project, spec["source"]["worktree"], given.values)
-        values = await asyncio.to_thread(sources.values, names, given.names)
+        values = await self._beside(sources.values, names, given.names)
         if gone := sorted(set(row.options.get("secrets", ())) - values.keys()):
             again = " ".join(f"--secret {name}" for name in gone)
             message = f"run {row.id} was given {', '.join(gone)} when it was started, and no value is kept once a run has ended"

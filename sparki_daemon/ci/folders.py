@@ -1,0 +1,69 @@
+"""The temporary folder of one `sparki ci`: made, removed, and swept by the next one where a kill left it."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+
+from sparki_daemon.engine.specs import fast_folder
+from sparki_daemon.system import files, nonce
+
+PREFIX = "sparki-ci-"
+LOCK = "lock"
+YOUNG_S = 3600.0
+
+
+class Folders:
+    """A 0700 folder on disk, and one in memory for the small files; locked as long as this process lives."""
+
+    def __init__(self) -> None:
+        """Raises OSError where no temporary folder can be written."""
+        parent = os.path.realpath(tempfile.gettempdir())
+        self.home = tempfile.mkdtemp(prefix=PREFIX, dir=parent)
+        path = os.path.join(self.home, LOCK)
+        self._lock = files.try_lock(path + ".new")
+        os.rename(path + ".new", path)  # whoever sees the lock's name sees it held
+        self.fast = fast_folder(self.home)
+
+    def remove(self) -> list[str]:
+        """Remove both; gives what could not be removed, as messages."""
+        left = _remove(self.home)
+        if self._lock is not None:
+            os.close(self._lock)
+        return left
+
+
+def sweep() -> None:
+    """Remove what killed predecessors of this user left."""
+    parent = os.path.realpath(tempfile.gettempdir())
+    for name in os.listdir(parent):
+        path = os.path.join(parent, name)
+        if name.startswith(PREFIX) and _is_ours(path) and _is_left(path):
+            _remove(path)
+
+
+def _is_left(path: str) -> bool:
+    """Whether nobody works in the folder. One without a lock is being made just now, unless it is old."""
+    lock = os.path.join(path, LOCK)
+    try:
+        if os.path.exists(lock):
+            return not files.is_locked(lock)
+        return time.time() - os.lstat(path).st_mtime > YOUNG_S
+    except OSError:  # another one sweeps it
+        return False
+
+
+def _is_ours(path: str) -> bool:
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return False
+    return found.st_uid == os.getuid() and os.path.isdir(path) and not os.path.islink(path)
+
+
+def _remove(home: str) -> list[str]:
+    """The folder in memory first: its name is made of the other's."""
+    memory = nonce.memory_folder(home)
+    left = files.remove_tree(memory) if _is_ours(memory) else []
+    return left + files.remove_tree(home)
