@@ -15,7 +15,23 @@ _DETECTORS = (python.detect, node.detect, compiled.detect_go, compiled.detect_ru
 _READ = frozenset({*python.READ, *node.FILES, *compiled.FILES, *make.FILES})
 _REQUIREMENTS = re.compile(r"(?:^|/)[\w.-]*requirements[\w.-]*(?:/[\w.-]+)?\.(?:txt|in)\Z")
 _NOT_OURS = frozenset(
-    {"node_modules", "vendor", "third_party", "testdata", "fixtures", "examples", "example", "docs", "doc", "site-packages"}
+    {
+        "node_modules",
+        "vendor",
+        "third_party",
+        "testdata",
+        "fixtures",
+        "examples",
+        "example",
+        "docs",
+        "doc",
+        "test",
+        "tests",
+        "benchmarks",
+        "samples",
+        "templates",
+        "site-packages",
+    }
 )
 _PLAIN = re.compile(r"[\w@+][\w .@+-]*")  # what else a folder's name may hold is not worth a place in a file
 _DEEPEST = 2

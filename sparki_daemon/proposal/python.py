@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from shlex import quote
 
 from sparki_daemon.proposal.found import Found, Job, Step, Tree
 from sparki_daemon.proposal.python_project import Group, PythonProject
@@ -55,6 +54,8 @@ def _test(project: PythonProject) -> tuple[list[Step], tuple[str, ...]]:
     if config := project.pytest_config:
         why = f"{config} is pytest's, and nothing says which version"
         return [*_install(project, None), Step(f"{_PIP} pytest", why), Step("python -m pytest", config)], ()
+    if "manage.py" in project.tree:
+        return [*_install(project, None), Step("python manage.py test", "manage.py is Django's")], ()
     if project.test_files:
         why = f"{project.test_files[0]}, and no other way to test is configured"
         return [*_install(project, None), Step(_unittest(project), why)], ()
@@ -66,7 +67,9 @@ def _test(project: PythonProject) -> tuple[list[Step], tuple[str, ...]]:
 def _unittest(project: PythonProject) -> str:
     folders = {path.rpartition("/")[0] for path in project.test_files}  # below the first one unittest finds the others
     top = min(folders, key=lambda folder: (folder.count("/"), folder))
-    return f"python -m unittest discover -s {quote(top.partition('/')[0])} -t ." if top else "python -m unittest"
+    start = top.partition("/")[0]
+    whole = " -t ." if f"{start}/__init__.py" in project.tree else ""  # a folder that is no package can't be imported from the root
+    return f"python -m unittest discover -s {start}{whole}" if start else "python -m unittest"
 
 
 def _says_pytest(group: Group | None, file: str) -> str:

@@ -13,6 +13,7 @@ from sparki_daemon.proposal.found import Tree
 
 _NAME = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)")
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # such a name can stand in a command as it is
+_TEST_FILE = re.compile(r"(?:[\w.+-]+/)*(?:test_[\w.+-]*|tests?)\.py")
 _BEST_GROUPS = ("test", "tests", "testing", "dev", "develop", "development")
 _REQUIREMENTS = re.compile(
     r"(?:requirements/)?(?:requirements[-_.]?(?:dev|develop|test|tests|testing|ci)|(?:dev|test|tests|testing)[-_.]?requirements)\.(?:txt|in)\Z"
@@ -86,8 +87,8 @@ class PythonProject:
 
     @cached_property
     def test_files(self) -> tuple[str, ...]:
-        """Files that unittest and pytest find by their names."""
-        return tuple(sorted(path for path in self.tree.paths if re.search(r"(?:^|/)(?:test_[^/]*|[^/]*_test|tests?)\.py\Z", path)))
+        """Files that unittest finds by their names; those alone whose paths can stand in a command and in a file as they are."""
+        return tuple(sorted(path for path in self.tree.paths if _TEST_FILE.fullmatch(path)))
 
     @property
     def pytest_config(self) -> str:

@@ -150,7 +150,7 @@ def test_folders_below_count_only_where_the_root_has_nothing() -> None:
     assert list(jobs({**below, "Cargo.toml": ""})) == ["test"]
 
 
-@pytest.mark.parametrize("folder", ["node_modules/x", "vendor/y", ".hidden", "a/b/c", "docs", "we`ird"])
+@pytest.mark.parametrize("folder", ["node_modules/x", "vendor/y", ".hidden", "a/b/c", "docs", "tests", "we`ird", "odd\udcff"])
 def test_folders_that_are_somebody_elses_or_too_deep_are_left_alone(folder: str) -> None:
     assert proposed({f"{folder}/package.json": package(test="jest")}).found == ()
 

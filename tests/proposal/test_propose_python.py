@@ -122,8 +122,22 @@ def test_pytest_that_is_configured_and_named_nowhere_is_installed(files: dict[st
 
 
 def test_test_files_without_any_configuration_are_unittests() -> None:
-    assert commands({"setup.py": "", "tests/test_a.py": "", "tests/deep/test_b.py": ""})[-1] == "python -m unittest discover -s tests -t ."
+    files = {"setup.py": "", "tests/test_a.py": "", "tests/deep/test_b.py": ""}
+    assert commands(files)[-1] == "python -m unittest discover -s tests"
+    assert commands({**files, "tests/__init__.py": ""})[-1] == "python -m unittest discover -s tests -t ."
     assert commands({"requirements.txt": "six\n", "test_a.py": ""}) == [f"{PIP} -r requirements.txt", "python -m unittest"]
+
+
+def test_django_tests_by_its_own_command_unless_pytest_does() -> None:
+    files = {"requirements.txt": "django\n", "manage.py": "", "shop/tests.py": ""}
+
+    assert commands(files)[-1] == "python manage.py test"
+    assert commands({**files, "requirements.txt": "django\npytest-django\npytest\n"})[-1] == "python -m pytest"
+
+
+@pytest.mark.parametrize("path", ["t\udcff/test_a.py", "a b/test_a.py", "$(x)/test_a.py", "${{ x }}/test_a.py"])
+def test_a_path_that_a_shell_would_read_otherwise_stands_in_no_command(path: str) -> None:
+    assert commands({"setup.py": "", path: ""}) == [f"{PIP} -e .", "python -m pip check"]
 
 
 def test_without_tests_it_is_installed_and_that_is_said() -> None:
