@@ -231,6 +231,7 @@ COMMANDS = (
         "Print a script for a shell to complete words: bash, zsh or fish.",
         arguments=(Argument("shell", "SHELL", "bash, zsh or fish.", required=True),),
     ),
+    Command("doctor", "sparki_cli.doctor:doctor", "Look for what is wrong on this machine, and say what to do."),
     Command(
         "prune",
         "sparki_cli.prune:prune",

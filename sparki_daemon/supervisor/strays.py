@@ -19,7 +19,7 @@ def end_strays(home: str, limit_s: float = 5.0) -> int:
     ended, clean, deadline = 0, 0, time.monotonic() + limit_s
     alive: dict[str, bool] = {}
     while clean < 2 and time.monotonic() < deadline:
-        found = list(_strays(home, alive))
+        found = list(strays(home, alive))
         clean = 0 if found else clean + 1
         for pid in found:
             with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -30,7 +30,7 @@ def end_strays(home: str, limit_s: float = 5.0) -> int:
     return ended
 
 
-def _strays(home: str, alive: dict[str, bool]) -> Iterator[int]:
+def strays(home: str, alive: dict[str, bool]) -> Iterator[int]:
     """Pids whose nonce names a runner of this folder that is dead; `alive` remembers the answers."""
     marker = f"{nonce.VARIABLE}=".encode()
     for entry in os.listdir("/proc"):
