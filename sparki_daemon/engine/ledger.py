@@ -175,7 +175,12 @@ class Ledger:
                 turn.waiting -= len(taken)
                 for uid in taken:
                     live, job = await self._scheduler.job(tx, uid)
-                    if job.state is JobState.QUEUED:  # else: delivered twice, or cancelled meanwhile
+                    if job.state is not JobState.QUEUED:  # delivered twice, or cancelled meanwhile
+                        continue
+                    if reason := self._specs.without_secrets(live):
+                        row = await jobs.move(tx, uid, JobEvent.FAILED, reason=reason)
+                        await self._scheduler.after(tx, turn, live, job, row)
+                    else:
                         await self._give(tx, turn, live, job, room.pop(0), held)
         if turn.waiting <= 0:
             await self._recall(tx, turn, held)
@@ -197,7 +202,7 @@ class Ledger:
             while uids and len(uids) < LINKS:
                 live, last = await self._scheduler.job(tx, uids[-1])
                 link = self._scheduler.link_after(live, last)
-                if link is None:
+                if link is None or self._specs.without_secrets(live):
                     break
                 await self._give(tx, turn, live, link, name, held, after=last)
 

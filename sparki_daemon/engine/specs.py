@@ -9,6 +9,7 @@ from collections.abc import Container
 from typing import Any
 
 from sparki_daemon.engine.live import Live, LiveJob
+from sparki_daemon.model.problem import SparkiError
 from sparki_daemon.model.spec import JobSpec
 from sparki_daemon.system import files
 from sparki_daemon.system.nonce import memory_folder
@@ -81,6 +82,14 @@ class Specs:
         """Remove the folders that a dead runner kept to use again, and those of the jobs that it did not end."""
         for folder in (os.path.join(self._home, "work"), self._fast):
             files.remove_tree(os.path.join(folder, f"{SPARE}{runner}"))
+
+    def without_secrets(self, live: Live) -> str:
+        """Why the run's secrets can't be had any more, since its vault's key is gone, say; empty: they can, or it has none."""
+        try:
+            self.secrets.of(live.run, live.attempt)
+        except (SparkiError, OSError, ValueError) as error:
+            return f"the run's secrets can't be read: {error}"
+        return ""
 
     def job(self, live: Live, job: LiveJob, needs: dict[str, Any]) -> JobSpec:
         """One attempt at a job as its runner gets it; the run's shared file is there before this returns."""

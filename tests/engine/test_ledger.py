@@ -8,6 +8,7 @@ from scheduler_bench import RUN, job
 from sparki_daemon.builder.ports import Arrived, Attached, Gone
 from sparki_daemon.engine.scheduler import uid_of
 from sparki_daemon.store import jobs as job_rows
+from sparki_daemon.vault.of_runs import RunSecrets
 
 
 async def test_an_idle_runner_gets_the_oldest_job_with_its_first_epoch(bench):
@@ -268,3 +269,25 @@ async def test_a_cancel_stops_links_too(bench):
     assert await bench.cancel() == [uid_of(RUN, 0), uid_of(RUN, 1)]
     await bench.turn(bench.says("two", "job.finished", result="cancelled"), bench.says("one", "job.finished", result="cancelled"))
     assert await bench.status() == "cancelled"
+
+
+async def test_a_job_is_given_its_runs_secrets_and_a_run_without_any_gives_none(bench, tmp_path):
+    RunSecrets(str(tmp_path)).keep(RUN, 1, {"TOKEN": "canary"})
+    await bench.begin(job("one"))
+    await bench.begin(job("other"), run="r-0b")
+    turn = await bench.turn(idle=("w1", "w2"))
+
+    assert {spec["run"]: spec.get("secrets") for _, spec in turn.assign} == {RUN: {"TOKEN": "canary"}, "r-0b": None}
+
+
+async def test_jobs_whose_secrets_can_not_be_read_fail_with_the_reason_and_keep_nobody_up(bench, tmp_path):
+    RunSecrets(str(tmp_path)).keep(RUN, 1, {"TOKEN": "canary"})
+    (tmp_path / "secrets/key").unlink()
+    await bench.begin(job("one"), job("two", "one", condition="always()"))
+    await bench.begin(job("other"), run="r-0b")
+    turns = [await bench.turn(idle=("w1", "w2")) for _ in range(3)]
+
+    assert [spec["run"] for turn in turns for _, spec in turn.assign] == ["r-0b"]
+    assert await bench.states() == {"one": "failure", "two": "failure"}
+    row = await bench.store.read(lambda tx: job_rows.get(tx, uid_of(RUN, 0)))
+    assert "secrets can't be read" in row.reason
