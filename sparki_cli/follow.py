@@ -15,6 +15,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from sparki_cli.watching import Changes
+
 FORCE_LIMIT_S = 2.0  # from the second Ctrl-C to the end, whatever the engine says
 CANCEL_LIMIT_S = 1.5
 
@@ -22,7 +24,7 @@ CANCEL_LIMIT_S = 1.5
 class Watch:
     """The runs that one command follows; `since` is the event to begin after."""
 
-    def __init__(self, engine: Engine, sink: Sink, views: list[RunView], since: int) -> None:
+    def __init__(self, engine: Engine, sink: Sink, views: list[RunView], since: int, changes: Changes | None = None) -> None:
         self.engine = engine
         self.sink = sink
         self.views = views
@@ -30,6 +32,7 @@ class Watch:
         self._open = {view.run: (Following(engine, view.run, since, log=sink.wants_text), view) for view in views}
         self._answered = 0  # interrupts that were acted upon
         self._deadline_s: float | None = None
+        self._changes = changes  # what may make the runs outdated; None too once it has
 
     def to_the_end(self, interrupts: Interrupts) -> int:
         """Follow until every run has ended; the exit code. Raises SparkiError when the daemon can't be reached, BrokenPipeError."""
@@ -63,12 +66,18 @@ class Watch:
         if not waiting:
             waiter = poll()
             waiter.register(interrupts.fileno(), POLLIN)
+            if self._changes:
+                waiter.register(self._changes.fileno(), POLLIN)
             by_fd = {following.fileno(): following for following, _ in self._open.values()}
             for fd in by_fd:
                 waiter.register(fd, POLLIN)
             ready = waiter.poll(self._wait_ms())
             waiting = [by_fd[fd] for fd, _ in ready if fd in by_fd]
             interrupts.drain()
+            if self._changes and self._changes.fileno() in {fd for fd, _ in ready} and self._changes.happened():
+                self._changes = None
+                self.sink.say("the tree has changed: cancelling what is outdated")
+                self._cancel(force=False)
         for following in waiting:
             self._receive(following, interrupts)
         self.sink.tick()
@@ -103,6 +112,9 @@ class Watch:
         if force:
             self._deadline_s = time.monotonic() + FORCE_LIMIT_S
         self.sink.say("ending everything at once" if force else "cancelling: Ctrl-C again ends everything at once")
+        self._cancel(force=force)
+
+    def _cancel(self, *, force: bool) -> None:
         from sparki_daemon.model.problem import SparkiError  # noqa: PLC0415  # Ctrl-C is rare
 
         for run in list(self._open):

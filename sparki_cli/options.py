@@ -115,6 +115,7 @@ COMMANDS = (
             Option("show_list", ("--list",), FLAG, "List this repository's pipelines, run nothing."),
             *GIVEN,
             Option("no_cache", ("--no-cache",), FLAG, "Restore no job from the cache."),
+            Option("watch", ("--watch", "-w"), FLAG, "Again at each change of the tree; what is outdated is cancelled."),
             DIRECTORY,
         ),
     ),

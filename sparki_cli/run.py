@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from sparki_cli.render import Output
     from sparki_cli.sink import Sink
+    from sparki_cli.watching import Changes
     from sparki_daemon.client.engine import Engine
 
 STOPPED_WATCHING = 7
@@ -44,10 +45,13 @@ def run(
     matrix: list[str],
     no_cache: bool,
     workspace: str | None,
+    watch: bool,
     directory: str | None,
 ) -> int:
     """Run pipelines; the exit code is the worst of their runs'."""
     here = own_directory(directory)
+    if watch:
+        _refuse_beside_watch({"--detach": detach, "--plan": plan, "--list": show_list, "--ref": ref})
     given: dict[str, Any] = {}
     if event or event_file or inputs or variables or env or env_files or matrix:
         given = given_of(here, event, event_file, inputs, variables, env, env_files, matrix)
@@ -73,16 +77,42 @@ def run(
     }
     engine = connect(output)
     with Interrupts() as interrupts:
-        interrupts.patience = 2  # the first waits for the answer: what was started can then be cancelled by its name
-        try:
-            answer = engine.start_runs(request)
-        except KeyboardInterrupt:
-            output.note("interrupted before the daemon answered: `sparki runs` tells whether a run was started")
-            return 130
-        for note in answer.get("notes", ()):
-            output.note("note: " + printable(note["message"] if isinstance(note, dict) else note))
-        views = [RunView(started["run"], started["pipeline"], started.get("file", "")) for started in answer["runs"]]
-        return _told(output, engine, views, answer["since"], interrupts, detach=detach)
+        if watch:
+            from sparki_cli.watching import again
+
+            return again(output, here, interrupts, lambda changes: _once(output, engine, request, interrupts, changes=changes))
+        return _once(output, engine, request, interrupts, detach=detach)
+
+
+def _once(
+    output: Output,
+    engine: Engine,
+    request: dict[str, Any],
+    interrupts: Interrupts,
+    *,
+    detach: bool = False,
+    changes: Changes | None = None,
+) -> int:
+    """Start what `request` says, and follow it; with `changes` until they make it outdated."""
+    interrupts.patience = 2  # the first waits for the answer: what was started can then be cancelled by its name
+    try:
+        answer = engine.start_runs(request)
+    except KeyboardInterrupt:
+        output.note("interrupted before the daemon answered: `sparki runs` tells whether a run was started")
+        return 130
+    for note in answer.get("notes", ()):
+        output.note("note: " + printable(note["message"] if isinstance(note, dict) else note))
+    views = [RunView(started["run"], started["pipeline"], started.get("file", "")) for started in answer["runs"]]
+    return _told(output, engine, views, answer["since"], interrupts, detach=detach, changes=changes)
+
+
+def _refuse_beside_watch(others: dict[str, Any]) -> None:
+    """Raises SparkiError for what makes no sense with --watch."""
+    from sparki_daemon.model.problem import Problem, SparkiError
+
+    for flag, value in others.items():
+        if value:
+            raise SparkiError(Problem(code="usage", message=f"--watch follows the working tree: it can't be given with {flag}"))
 
 
 def given_of(
@@ -133,7 +163,16 @@ def retry(
         return _told(output, engine, [view], answer["since"], interrupts, detach=detach)
 
 
-def _told(output: Output, engine: Engine, views: list[RunView], since: int, interrupts: Interrupts, *, detach: bool) -> int:
+def _told(
+    output: Output,
+    engine: Engine,
+    views: list[RunView],
+    since: int,
+    interrupts: Interrupts,
+    *,
+    detach: bool,
+    changes: Changes | None = None,
+) -> int:
     """Follow what was started, unless it was detached."""
     if detach and not interrupts.count:
         for view in views:
@@ -144,7 +183,7 @@ def _told(output: Output, engine: Engine, views: list[RunView], since: int, inte
         return 0
     from sparki_cli.follow import Watch
 
-    watch = Watch(engine, _sink(output), views, since)
+    watch = Watch(engine, _sink(output), views, since, changes)
     interrupts.patience = 3
     try:
         code = watch.to_the_end(interrupts)
