@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from sparki_daemon.model.plan import Plan
@@ -13,6 +15,7 @@ from sparki_daemon.pipeline.render import step_name
 from sparki_daemon.pipeline.schema import Dialect
 
 OWN, GITHUB = ".sparki/pipelines/ci.yml", ".github/workflows/ci.yml"
+GOOD = Path(__file__).parent.parent / "golden" / "pipeline" / "good"
 SHORT = "jobs:\n  test:\n    steps:\n      - make\n      - run: make test\n"
 
 
@@ -147,3 +150,10 @@ def test_legs_of_a_matrix_that_other_jobs_decide_have_the_source_too() -> None:
     )
 
     assert [len(job.steps) for job in planned(text, source_in_place=True).jobs] == [2, 2]
+
+
+@pytest.mark.parametrize("case", sorted(GOOD.glob("*.yml")), ids=lambda case: case.stem)
+def test_what_github_takes_means_the_same_in_sparkis_dialect(case: Path) -> None:
+    theirs, ours = (plan(read(case.read_bytes(), case.name, dialect), github={}) for dialect in (Dialect.GITHUB, Dialect.SPARKI))
+
+    assert ours == theirs

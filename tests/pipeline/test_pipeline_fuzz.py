@@ -57,12 +57,12 @@ def hold_places(error: SparkiError, lines: int = 10**9) -> None:
         assert problem.at.column >= 1
 
 
-def all_stages(text: str) -> Plan | None:
+def all_stages(text: str, file: str = "ci.yml") -> Plan | None:
     """The plan with every job expanded; None where the file is refused, which must name a place in it."""
     lines = text.encode().decode("utf-8-sig").count("\n") + 1
     try:
-        document = read(text.encode(), "ci.yml")
-        made = plan(document, github={"ref": "refs/heads/main", "ref_name": "main"})
+        document = read(text.encode(), file)
+        made = plan(document, github={"ref": "refs/heads/main", "ref_name": "main"}, source_in_place=file != "ci.yml")
     except SparkiError as error:
         hold_places(error, lines)
         return None
@@ -75,10 +75,14 @@ def all_stages(text: str) -> Plan | None:
     return made
 
 
-@given(damaged(), st.sampled_from(["[]", "[1, 2]", '{"v": ["a"]}', "", "null", '{"include": [{"v": {"w": 1}}]}', "{"]))
+@given(
+    damaged(),
+    st.sampled_from(["ci.yml", ".sparki/pipelines/ci.yml"]),
+    st.sampled_from(["[]", "[1, 2]", '{"v": ["a"]}', "", "null", '{"include": [{"v": {"w": 1}}]}', "{"]),
+)
 @settings(max_examples=300, deadline=None)
-def test_a_damaged_file_is_planned_whole_or_refused_with_a_place(text: str, output: str) -> None:
-    made = all_stages(text)
+def test_a_damaged_file_is_planned_whole_or_refused_with_a_place(text: str, file: str, output: str) -> None:
+    made = all_stages(text, file)
     if made is None:
         return
     assert plan_from_json(made.to_json()) == made
