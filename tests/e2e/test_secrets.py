@@ -285,3 +285,25 @@ def test_what_has_no_value_is_told_with_the_command_that_sets_it(bench: Bench) -
     assert "IN_FILE" not in bench.sparki("run", "--plan")[1]
     assert "SPK011" not in bench.sparki("run", "--plan", "--secret", "ONE", ONE="v")[1]
     assert "sparki secret set ZZ" in bench.sparki("run", "--secret", "ZZ", code=2)[1]
+
+
+def test_at_a_terminal_the_value_is_asked_for_and_not_shown(bench: Bench) -> None:
+    ours, theirs = os.openpty()
+    words = [SPARKI, "secret", "set", "TYPED"]
+    process = subprocess.Popen(words, cwd=bench.repo, env=bench.env, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True)
+    seen = b""
+    while b"not shown" not in seen:
+        seen += os.read(ours, 1000)
+    os.write(ours, b"canary-typed\n")
+    assert process.wait(timeout=30) == 0
+    os.close(theirs)
+    while True:
+        try:
+            seen += os.read(ours, 1000)
+        except OSError:  # nobody holds the other end any more
+            break
+    os.close(ours)
+
+    assert b"canary" not in seen
+    assert b"TYPED is kept in the vault" in seen
+    assert list(json.loads(bench.sparki("secret", "ls", "--json")[0])["secrets"][0].values()) == ["TYPED", "vault"]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -180,3 +182,42 @@ async def test_what_a_kill_between_rows_and_files_left_goes_with_the_next_sweep(
     await place.sweep(91)
 
     assert (place.names("logs"), place.names("artifacts"), place.names("snapshots")) == (["r-2"], [], [])
+
+
+SWEEPS = """
+import asyncio, sys, time
+from sparki_daemon.engine.subsystems import keep
+from sparki_daemon.store.sqlite import SqliteStore
+
+async def main() -> None:
+    keep.TURN_RUNS, keep.REST_S = 2, 0
+    store = SqliteStore.open(sys.argv[1] + "/state.db")
+    keeper = keep.Keeper(store, sys.argv[1], sys.argv[1] + "/cache", lambda: time.time() + 91 * keep.DAY_S)
+    print("up", flush=True)
+    await keeper.sweep()
+    await store.close()
+
+asyncio.run(main())
+"""
+
+
+async def test_a_sweep_that_is_killed_anywhere_is_finished_by_the_next_one(place: Place) -> None:
+    for number in range(60):
+        await place.run(f"r-{number:02}", snapshot=f"{number:016x}")
+    await place.store.close()
+    for turn in range(6):
+        sweep = subprocess.Popen([sys.executable, "-c", SWEEPS, str(place.home)], stdout=subprocess.PIPE)
+        assert sweep.stdout
+        assert sweep.stdout.readline() == b"up\n"
+        time.sleep(0.004 * turn)
+        sweep.kill()
+        sweep.wait()
+        sweep.stdout.close()
+    done = subprocess.run([sys.executable, "-c", SWEEPS, str(place.home)], capture_output=True, check=True)
+    assert done.stderr == b""
+    place.store = SqliteStore.open(str(place.home / "state.db"))
+    kept = await place.runs()
+    await place.store.close()
+
+    assert kept == ["r-59"]
+    assert (place.names("logs"), place.names("artifacts"), place.names("snapshots")) == (["r-59"], [], [f"{59:016x}"])
