@@ -7,7 +7,7 @@ import sys
 
 
 def main(arguments: list[str]) -> int:
-    """Be the process that `arguments` name: `supervisor` or `engine`. Started by the client and by the supervisor, not by people."""
+    """Be the process that `arguments` name: `supervisor`, `engine`, `keeper` or `front`. Started by the client and each other."""
     parser = argparse.ArgumentParser(prog="python -m sparki_daemon")
     stations = parser.add_subparsers(dest="station", required=True)
     supervisor = stations.add_parser("supervisor")
@@ -18,7 +18,16 @@ def main(arguments: list[str]) -> int:
     engine.add_argument("--home", required=True)
     loco = stations.add_parser("loco")
     loco.add_argument("--home", required=True)
+    keeper = stations.add_parser("keeper")
+    keeper.add_argument("--folder", required=True)
+    front = stations.add_parser("front")
+    front.add_argument("--folder", required=True)
+    front.add_argument("--number", required=True, type=int)
     chosen = parser.parse_args(arguments)
+    if chosen.station == "keeper":
+        return _keeper(chosen.folder)
+    if chosen.station == "front":
+        return _front(chosen.folder, chosen.number)
     if chosen.station == "supervisor":
         return _supervisor(chosen.home, chosen.socket, chosen.resume)
     if chosen.station == "loco":
@@ -55,6 +64,23 @@ def _loco(home: str) -> int:
     from sparki_daemon.supervisor.control import DEATH_FD  # noqa: PLC0415
 
     return run_loco(home, DEATH_FD)
+
+
+def _keeper(folder: str) -> int:
+    from sparki_daemon.client.version import VERSION  # noqa: PLC0415
+    from sparki_daemon.loco.keeper.main import main as keep  # noqa: PLC0415
+
+    return keep(folder, VERSION)
+
+
+def _front(folder: str, number: int) -> int:
+    import os  # noqa: PLC0415
+
+    from sparki_daemon.loco.front.main import main as stand_in_front  # noqa: PLC0415
+    from sparki_daemon.loco.keeper.launch import launch  # noqa: PLC0415
+
+    os.chdir(folder)
+    return stand_in_front(number, lambda: launch(folder))
 
 
 def _cache_folder(home: str) -> str:

@@ -63,11 +63,17 @@ def reap_until(deadline: float, pids: Iterable[int]) -> list[int]:
         time.sleep(0.001)
 
 
-def end_adopted(known: Container[int], limit_s: float = 2.0) -> None:
-    """Kill the children of this process that are not `known`: a dead runner left them, and they came here."""
+def end_adopted(known: Container[int], limit_s: float = 2.0, spared: Callable[[], Container[int]] = tuple) -> None:
+    """Kill the children of this process that are not `known`: a dead runner left them, and they came here.
+
+    `spared`, asked only when there is a stranger, tells those that stay: what an environment keeps running may come here too.
+    """
     deadline = time.monotonic() + limit_s
     while time.monotonic() < deadline:
         strangers = [pid for pid in process.children(os.getpid()) if pid not in known]
+        if strangers:
+            kept = spared()
+            strangers = [pid for pid in strangers if pid not in kept]
         if not strangers:
             return
         for pid in strangers:

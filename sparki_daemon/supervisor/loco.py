@@ -6,8 +6,8 @@ import os
 import sys
 import time
 
-from sparki_daemon.supervisor.backoff import HEALTHY_S, delay_s
 from sparki_daemon.supervisor.control import DEATH_FD
+from sparki_daemon.system.backoff import HEALTHY_S, delay_s
 
 
 class LocoChild:

@@ -17,12 +17,14 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
-from sparki_daemon.supervisor.backoff import HEALTHY_S, delay_s
 from sparki_daemon.supervisor.children import RunnerMain, end_adopted, fork_runner, namespaces_wanted, reap_until
-from sparki_daemon.supervisor.control import CONTROL_FD, LISTEN_FD, Lines, pack
+from sparki_daemon.supervisor.control import CONTROL_FD, LISTEN_FD
+from sparki_daemon.supervisor.kept import kept_pids
 from sparki_daemon.supervisor.loco import LocoChild
 from sparki_daemon.supervisor.strays import end_strays
 from sparki_daemon.system import files, nonce, process
+from sparki_daemon.system.backoff import HEALTHY_S, delay_s
+from sparki_daemon.system.lines import Lines, pack
 
 STOP_LIMIT_S = 10.0
 LEAVE_LIMIT_S = 0.5  # for a runner that has nothing to do to go by itself
@@ -209,7 +211,7 @@ class Supervisor:
             for name in [name for name, runner in self.held.runners.items() if runner == pid]:
                 del self.held.runners[name]
                 died.append((name, pid, status))
-        end_adopted(self._known())
+        end_adopted(self._known(), spared=lambda: kept_pids(self.home))
         for name, pid, status in died:
             self._tell({"died": name, "pid": pid, "status": status})
 
@@ -235,7 +237,7 @@ class Supervisor:
                 os.kill(pid, signal.SIGKILL)
         reap_until(time.monotonic() + LEAVE_LIMIT_S, busy)
         self.held.runners.clear()
-        end_adopted(self._known())
+        end_adopted(self._known(), spared=lambda: kept_pids(self.home))
 
     # -- a new program in the same process -------------------------------------------------------------------------------
 

@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
-from sparki_daemon.supervisor.control import Lines, pack
 from sparki_daemon.system import process
+from sparki_daemon.system.lines import Lines, pack
 
 PROGRAM = """
 import json, os, subprocess, sys, time

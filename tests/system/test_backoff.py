@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sparki_daemon.supervisor.backoff import CAP_S, FIRST_S, delay_s
+from sparki_daemon.system.backoff import CAP_S, FIRST_S, delay_s
 
 
 def test_the_first_death_costs_no_time():

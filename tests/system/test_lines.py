@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from sparki_daemon.supervisor.control import Lines, pack
+from sparki_daemon.system.lines import Lines, pack
 
 MESSAGES = [{"runners": {"a-1": 7}}, {"born": "a-2", "pid": 8}, {"died": "a-1", "pid": 7, "status": 9}, {"do": "spawn"}]
 
