@@ -150,6 +150,9 @@ COMMANDS = (
         options=(
             Option("limit", ("--limit", "-n"), NUMBER, "At most N runs.", metavar="N", default=30),
             Option("everywhere", ("--all", "-a"), FLAG, "Runs of every repository."),
+            Option("flaky", ("--flaky",), FLAG, "Jobs that passed and failed on the same source, in the last 200 runs."),
+            Option("slow", ("--slow",), FLAG, "Jobs that were slower than each of their last 20 times."),
+            Option("expensive", ("--expensive",), FLAG, "Jobs by the time that they took in all, in the last 200 runs."),
             DIRECTORY,
         ),
     ),

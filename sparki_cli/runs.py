@@ -13,9 +13,12 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def list_runs(output: Output, *, limit: int, everywhere: bool, directory: str | None) -> int:
-    """The newest runs of this repository, or of all."""
+def list_runs(output: Output, *, limit: int, everywhere: bool, flaky: bool, slow: bool, expensive: bool, directory: str | None) -> int:
+    """The newest runs of this repository, or of all; or what past runs tell of its jobs."""
     here = own_directory(directory)
+    aspects = [name for name, asked in (("flaky", flaky), ("slow", slow), ("expensive", expensive)) if asked]
+    if aspects:
+        return _past(output, aspects, None if everywhere else here, limit)
     runs = connect(output).list_runs(None if everywhere else here, limit)
     if output.as_json:
         output.document({"runs": runs})
@@ -27,13 +30,31 @@ def list_runs(output: Output, *, limit: int, everywhere: bool, directory: str | 
     return 0
 
 
+def _past(output: Output, aspects: list[str], directory: str | None, limit: int) -> int:
+    from sparki_cli.history import tell_jobs  # noqa: PLC0415  # a list of runs does not pay for it
+
+    if len(aspects) > 1:
+        from sparki_daemon.model.problem import Problem, SparkiError  # noqa: PLC0415  # as above
+
+        message = "one of --flaky, --slow and --expensive at a time"
+        raise SparkiError(Problem(code="wrong_usage", message=message))
+    tell_jobs(output, aspects[0], connect(output).job_history(aspects[0], directory, limit))
+    return 0
+
+
 def show(output: Output, *, run: str, directory: str | None) -> int:
-    """A run with its jobs and steps."""
-    shown = connect(output).show_run(run, own_directory(directory))
+    """A run with its jobs and steps, and what those before it say of it."""
+    engine = connect(output)
+    shown = engine.show_run(run, own_directory(directory))
+    past = engine.run_history(shown["id"]) if shown["status"] in ENDED else None
     if output.as_json:
-        output.document(shown)
-    else:
-        output.raw(picture_of(output, shown, int(time.time() * 1000)))
+        output.document({**shown, "history": past})
+        return 0
+    output.raw(picture_of(output, shown, int(time.time() * 1000)))
+    if past and any(past.values()):
+        from sparki_cli.history import of_run  # noqa: PLC0415  # most runs are as always
+
+        output.raw("".join(line + "\n" for line in of_run(output, past, shown["id"])))
     return 0
 
 

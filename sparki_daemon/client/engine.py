@@ -49,6 +49,15 @@ class Engine:
         where = f"&directory={quoted(directory)}" if directory else ""
         return self._ask("GET", f"/v1/runs?limit={limit}{where}")["runs"]  # type: ignore[no-any-return]
 
+    def job_history(self, aspect: str, directory: str | None, limit: int) -> list[dict[str, Any]]:
+        """Up to `limit` jobs that are `flaky`, `slow` or `expensive`, of the repository at `directory` or of all."""
+        where = f"&directory={quoted(directory)}" if directory else ""
+        return self._ask("GET", f"/v1/history?aspect={aspect}&limit={limit}{where}")["jobs"]  # type: ignore[no-any-return]
+
+    def run_history(self, run: str) -> dict[str, Any]:
+        """What past runs of its pipeline say of the run (by its id)."""
+        return self._ask("GET", f"/v1/runs/{quoted_segment(run)}/history")  # type: ignore[no-any-return]
+
     def show_run(self, run: str, directory: str | None) -> dict[str, Any]:
         """A run with its jobs and steps; `run` is an id, a unique prefix of one, or `latest` of `directory`."""
         where = f"?directory={quoted(directory)}" if directory else ""

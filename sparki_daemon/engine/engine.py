@@ -17,6 +17,7 @@ from sparki_daemon.engine.others import Others
 from sparki_daemon.engine.scheduler import BUSY, Scheduler
 from sparki_daemon.engine.specs import Specs
 from sparki_daemon.engine.subsystems.artifacts import RunArtifacts
+from sparki_daemon.engine.subsystems.history import History
 from sparki_daemon.engine.subsystems.keep import Keeper
 from sparki_daemon.engine.subsystems.run import Given, Runs
 from sparki_daemon.model.event import Event
@@ -47,6 +48,7 @@ class Engine:
         self._scheduler = scheduler
         self._pool = pool
         self._runs = Runs(store, scheduler, home, specs.secrets)
+        self._history = History(store)
         self._artifacts = RunArtifacts(home)
         self._keeper = Keeper(store, home, specs.cache)
         self._since = clock.rfc3339(clock.now_ms())
@@ -128,6 +130,12 @@ class Engine:
 
     async def list_runs(self, *, directory: str | None, limit: int, before: str | None) -> list[dict[str, Any]]:
         return await self._runs.listing(directory=directory, limit=limit, before=before)
+
+    async def job_history(self, aspect: str, *, directory: str | None, limit: int) -> list[dict[str, Any]]:
+        return await self._history.of_jobs(aspect, directory=directory, limit=limit)
+
+    async def run_history(self, run: str, *, directory: str | None) -> dict[str, Any]:
+        return await self._history.of_run(await self._runs.find(run, directory=directory))
 
     async def show_run(self, run: str, *, directory: str | None) -> dict[str, Any]:
         return await self._runs.show(run, directory=directory)

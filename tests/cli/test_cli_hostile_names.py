@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from cli_stories import Program, serve_run, shown
-from stand_in import Reply, Request, StandIn, answers, event, text
+from stand_in import NO_PAST, Reply, Request, StandIn, answers, event, text
 
 from sparki_cli.picture import picture
 from sparki_cli.render import Output
@@ -100,7 +100,7 @@ def test_the_way_to_look_further_names_such_a_job_by_what_a_shell_takes(sparki: 
 
 @pytest.mark.usefixtures("bad")
 def test_scripts_get_names_as_they_are(sparki: Program) -> None:
-    assert json.loads(sparki("show", "r-1", "--json").stdout) == bad_run()
+    assert json.loads(sparki("show", "r-1", "--json").stdout) == {**bad_run(), "history": NO_PAST}
     assert [json.loads(line) for line in sparki("run", "--json").stdout.splitlines()] == [item for item in STORY if "seq" in item]
 
 

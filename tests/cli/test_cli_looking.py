@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from cli_stories import Program
-from stand_in import Reply, Request, StandIn, answers
+from stand_in import NO_PAST, Reply, Request, StandIn, answers
 
 from sparki_cli.render import Output
 from sparki_cli.runs import picture_of
@@ -104,8 +104,35 @@ def test_show_says_what_the_run_is_called() -> None:
 
 def test_show_as_json_is_what_the_engine_says(sparki: Program, stand_in: StandIn) -> None:
     stand_in.on("GET", "/v1/runs/latest", answers(SHOWN))
-    assert json.loads(sparki("show", "latest", "--json").stdout) == SHOWN
+    assert json.loads(sparki("show", "latest", "--json").stdout) == {**SHOWN, "history": NO_PAST}
     assert stand_in.requests[0].values("directory") == [str(sparki.cwd)]
+
+
+def test_show_says_what_the_past_tells(sparki: Program, stand_in: StandIn) -> None:
+    good = {"run": "r-1", "commit": "1234567890"}
+    job = {"job": "t", "name": "test", "pipeline": "ci", "file": "f"}
+    past = {
+        "broken_since": {"run": "r-2", "commit": "abcdefabcdef", "last_good": good},
+        "flaky": [{**job, "trees": 1, "passed": "r-3", "failed": "r-4"}],
+        "slow": [{**job, "run": SHOWN["id"], "took_ms": 2000, "usual_ms": 1000}],
+    }
+    stand_in.on("GET", "/v1/runs/latest", answers(SHOWN))
+    stand_in.on("GET", f"/v1/runs/{SHOWN['id']}/history", answers(past))
+    assert sparki("show", "latest").stdout.splitlines()[-3:] == [
+        "  broken since r-2 (commit abcdefa); r-1 was good (1234567)",
+        "  flaky: test: same source, passed in r-3, failed in r-4",
+        "  slower than usual: test: 2.0s, usually 1.0s",
+    ]
+
+
+def test_runs_tells_of_flaky_slow_and_dear_jobs(sparki: Program, stand_in: StandIn) -> None:
+    job = {"job": "t", "name": "test", "pipeline": "ci", "file": "f", "runs": 2, "total_ms": 4000}
+    stand_in.on("GET", "/v1/history", answers({"jobs": [job]}))
+    assert sparki("runs", "--expensive").stdout.splitlines()[1].split() == ["test", "ci", "2", "4.0s", "2.0s"]
+    assert json.loads(sparki("runs", "--flaky", "--json").stdout) == {"jobs": [job]}
+    assert [request.values("aspect") for request in stand_in.asked("GET", "/v1/history")] == [["expensive"], ["flaky"]]
+    both = sparki("runs", "--flaky", "--slow")
+    assert (both.returncode, both.stderr) == (2, "error: one of --flaky, --slow and --expensive at a time\n")
 
 
 def test_a_run_that_is_not_there_is_exit_code_5(sparki: Program, stand_in: StandIn) -> None:

@@ -55,6 +55,9 @@ class Reply:
         self.sock.sendall(b"0\r\n\r\n")
 
 
+NO_PAST = {"broken_since": None, "flaky": [], "slow": []}
+
+
 class StandIn:
     """`on("GET", "/v1/runs", handler)`; the longest path that begins a request's wins. Keeps every request."""
 
@@ -128,6 +131,8 @@ class StandIn:
             return  # the client left
 
     def _handler(self, request: Request) -> Handler:
+        if request.path.endswith("/history") and (request.method, request.path) not in self.routes:
+            return answers(NO_PAST)
         fitting = [path for method, path in self.routes if method == request.method and request.path.startswith(path)]
         if not fitting:
             return lambda _, reply: reply.problem("no_such_path", 404, 5, f"no {request.method} {request.path}")

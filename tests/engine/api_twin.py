@@ -187,6 +187,14 @@ class Twin:
         runs = [run for run in self.runs.values() if directory in (None, run["directory"]) and (before is None or run["id"] < before)]
         return [{key: value for key, value in run.items() if key != "jobs"} for run in reversed(runs)][:limit]
 
+    async def job_history(self, aspect: str, *, directory: str | None, limit: int) -> list[dict[str, Any]]:
+        jobs = [(run, job) for run in self.runs.values() if directory in (None, run["directory"]) for job in run["jobs"]]
+        return [{"job": job["id"], "name": job["name"], "pipeline": run["pipeline"], "file": aspect} for run, job in jobs][:limit]
+
+    async def run_history(self, run: str, *, directory: str | None) -> dict[str, Any]:
+        self.found(run)
+        return {"broken_since": None, "flaky": [], "slow": []}
+
     def found(self, run: str) -> dict[str, Any]:
         ids = list(self.runs)
         matching = ids[-1:] if run == "latest" else [run] if run in self.runs else [known for known in ids if known.startswith(run)]

@@ -156,6 +156,22 @@ COMPONENTS: Schema = {
         {"reason": TEXT_OR_NULL},
     ),
     "Runs": record({"runs": many(ref("RunLine"))}),
+    "PastJobs": record({"jobs": many(ref("PastJob"))}),
+    "PastJob": record(
+        {"job": TEXT, "name": TEXT, "pipeline": TEXT, "file": TEXT},
+        dict.fromkeys(("trees", "took_ms", "usual_ms", "runs", "total_ms"), INTEGER) | dict.fromkeys(("passed", "failed", "run"), TEXT),
+    ),
+    "RunHistory": record(
+        {
+            "broken_since": {
+                "type": ["object", "null"],
+                "properties": {"run": TEXT, "commit": TEXT, "last_good": {"type": ["object", "null"]}},
+                "description": "the first red run since the pipeline was last good, when this one is red",
+            },
+            "flaky": many(ref("PastJob")),
+            "slow": many(ref("PastJob")),
+        }
+    ),
     "Started": record({"runs": many(record({"run": TEXT, "pipeline": TEXT, "file": TEXT})), "since": INTEGER}),
     "Retried": record({"run": TEXT, "attempt": INTEGER, "since": INTEGER}),
     "Artifacts": record(
