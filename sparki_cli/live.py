@@ -10,6 +10,7 @@ import time
 
 from sparki_cli.picture import picture, plain_words
 from sparki_cli.sink import PlainSink
+from sparki_cli.title import Title
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ class LiveSink(PlainSink):
         self._frame = 0
         self._due_s = time.monotonic() + FIRST_AFTER_S
         self._hidden = False
+        self._title = Title(output, os.environ)
+        self._begun_s = time.monotonic()
 
     def event(self, view: RunView, event: dict[str, Any], line: bytes) -> None:
         if self.output.verbose:
@@ -58,7 +61,7 @@ class LiveSink(PlainSink):
         width, height = _terminal_size()
         lines = picture(self.output, self._views, int(time.time() * 1000), width=width - 1, height=max(0, height - 2), frame=self._frame)
         self._hidden = True
-        self.output.raw(BEGIN_FRAME + HIDE_CURSOR + self._over(lines, height) + END_FRAME)
+        self.output.raw(BEGIN_FRAME + HIDE_CURSOR + self._over(lines, height) + END_FRAME + self._title.running(self._views))
         self._painted = len(lines)
 
     def say(self, text: str) -> None:
@@ -66,7 +69,8 @@ class LiveSink(PlainSink):
 
     def end(self) -> None:
         if self._hidden:
-            self.output.raw(self._wiped() + SHOW_CURSOR)
+            called = self._title.ended(self._views, (time.monotonic() - self._begun_s) * 1000)
+            self.output.raw(self._wiped() + called + SHOW_CURSOR)
             self._painted, self._hidden = 0, False
 
     def _print(self, text: str) -> None:
