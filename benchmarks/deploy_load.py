@@ -1,6 +1,6 @@
-"""A bounded load for a service on loopback, in a process of its own: kept connections, new ones, slow ones, and idle ones that are looked at.
+"""A bounded load for a service on loopback, in a process of its own: kept, new, slow and idle connections.
 
-python -m benchmarks.deploy_load PORT mixed|one|many [SECONDS]; prints JSON. `mixed` ends when its standard input does, and says `ready` first.
+python -m benchmarks.deploy_load PORT mixed|one|many [SECONDS]; prints JSON. `mixed` says `ready`, and ends when its standard input does.
 """
 
 from __future__ import annotations
