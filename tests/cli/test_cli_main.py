@@ -32,7 +32,7 @@ def test_help_goes_to_standard_output(sparki: Program, words: list[str]) -> None
 def test_an_error_is_text_on_standard_error(sparki: Program) -> None:
     done = sparki("runn")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "error: no such command 'runn'. Did you mean 'run', 'runs'?\nhint: see `sparki --help`\n"
+    assert done.stderr == "error: no such command 'runn'. Did you mean 'run', 'runs', 'prune'?\nhint: see `sparki --help`\n"
 
 
 @pytest.mark.parametrize("words", [["runn", "--json"], ["show", "--json"], ["eval", "1 +", "--json"], ["run", "--json", "-C", "/nowhere"]])
