@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from sparki_daemon.model.problem import Position, Problem, SparkiError
+from sparki_daemon.pipeline import environments
 from sparki_daemon.pipeline.amounts import seconds, size_bytes
 from sparki_daemon.pipeline.codes import CODES
 from sparki_daemon.pipeline.schema import Key, ListOf, Record, Text
@@ -30,6 +31,7 @@ SETTINGS = Record(
             ),
             "How long what runs leave is kept.",
         ),
+        **environments.KEYS,
     }
 )
 
@@ -42,6 +44,7 @@ class Settings:
     silence: frozenset[str] = frozenset()
     home: str = "job"
     retention: dict[str, float] = field(default_factory=dict)  # runs_s, artifacts_s, logs_bytes: those that the file has
+    deploying: environments.Deploying = field(default_factory=environments.Deploying)
 
 
 def read_settings(data: bytes | None, file: str = FILE) -> Settings:
@@ -61,11 +64,14 @@ def read_settings(data: bytes | None, file: str = FILE) -> Settings:
     retention = root.get("retention")
     problems: list[Problem] = []
     kept = dict(_retention(retention, file, problems)) if isinstance(retention, MappingNode) else {}
+    deploying = environments.read_deploying(root, file, problems)
     if problems:
         raise SparkiError(*problems)
     silence = root.get("silence")
     codes = (item.text for item in silence.items if isinstance(item, ScalarNode)) if isinstance(silence, SequenceNode) else ()
-    return Settings(project=_text(root, "project"), silence=frozenset(codes), home=_text(root, "home") or "job", retention=kept)
+    return Settings(
+        project=_text(root, "project"), silence=frozenset(codes), home=_text(root, "home") or "job", retention=kept, deploying=deploying
+    )
 
 
 def _retention(node: MappingNode, file: str, problems: list[Problem]) -> Iterator[tuple[str, float]]:

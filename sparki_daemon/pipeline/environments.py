@@ -1,0 +1,369 @@
+"""Read the environments of `sparki.yml`, its push-to-deploy rules and its notices: one table of keys, checked with places, made JSON.
+
+Source: the public interface, "sparki.yml".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from zoneinfo import available_timezones
+
+from sparki_daemon.model.gates import DAYS
+from sparki_daemon.model.problem import Position, Problem
+from sparki_daemon.pipeline.amounts import seconds, size_bytes
+from sparki_daemon.pipeline.schema import Flag, Key, ListOf, MapOf, Number, OneOf, Record, Text
+from sparki_daemon.pipeline.spelling import did_you_mean, listed
+from sparki_daemon.pipeline.yaml_node import MappingNode, Node, ScalarNode, SequenceNode
+
+STRATEGIES = ("recreate", "rolling", "bluegreen", "canary")
+WORDS = ListOf(item=Text(nonempty=True))
+TIME = Text(nonempty=True)
+
+HEALTH = Record(
+    keys={
+        "http": Key(Text(nonempty=True), "The path that is asked, such as /healthz."),
+        "status": Key(Number(), "The status that a healthy service answers with; 200 where it is left out."),
+        "interval": Key(TIME, "How often it is asked, such as 500ms."),
+        "timeout": Key(TIME, "How long one answer may take."),
+        "successes": Key(Number(), "How many good answers in a row make it healthy."),
+        "within": Key(TIME, "How long it may take until then, such as 30s."),
+    }
+)
+FREEZE = Record(
+    keys={
+        "from": Key(Text(nonempty=True), "When it begins each week, such as Fri 16:00.", required=True),
+        "to": Key(Text(nonempty=True), "When it ends each week, such as Mon 08:00.", required=True),
+        "zone": Key(Text(nonempty=True), "The time zone whose clock counts, such as Europe/Berlin; UTC where it is left out."),
+    }
+)
+HOOKS = Record(
+    keys={
+        "before": Key(Text(nonempty=True), "A command on this machine before the new release starts; if it fails, so does the deployment."),
+        "after": Key(Text(nonempty=True), "A command on this machine once the deployment has ended; SPARKI_STATUS says how."),
+    }
+)
+LIMITS = Record(
+    keys={
+        "memory": Key(Text(nonempty=True), "The most memory that the service may have, such as 512 MiB."),
+        "open_files": Key(Number(), "The most files that each of its processes may have open."),
+        "processes": Key(Number(), "The most processes that it may have."),
+    }
+)
+ENVIRONMENT = Record(
+    lenient=True,  # an adapter has keys of its own, which it checks itself
+    keys={
+        "adapter": Key(Text(nonempty=True), "Which platform it is on: process, ssh, container, fly, render, railway.", required=True),
+        "artifact": Key(Text(nonempty=True), "What is deployed: source, or JOB/NAME, an artifact of the run."),
+        "command": Key(Text(nonempty=True), "The service's command; it listens on $PORT."),
+        "listen": Key(Text(nonempty=True), "Where the front listens, such as 127.0.0.1:8080."),
+        "health": Key(HEALTH, "How the service says that it is well."),
+        "strategy": Key(Text(choices=STRATEGIES), "How traffic goes from the old release to the new one."),
+        "release_command": Key(Text(nonempty=True), "A command once a release, before it starts: migrations."),
+        "watch": Key(TIME, "How long the new release is watched under traffic; a bad one reverts itself."),
+        "grace": Key(TIME, "How long the old release may take to finish what it answers, and to end."),
+        "variables": Key(MapOf(value=Text(), each="variable"), "The service's environment."),
+        "secrets": Key(WORDS, "Names of secrets in the service's environment; values live in the keyring."),
+        "keep_releases": Key(Number(), "How many releases are kept to go back to."),
+        "after": Key(Text(nonempty=True), "An environment in which the same source must be live and healthy first."),
+        "approvals": Key(
+            Record(
+                keys={
+                    "count": Key(Number(), "How many people must approve.", required=True),
+                    "not_author": Key(Flag(), "Whoever asked for the deployment does not count."),
+                }
+            ),
+            "Who must say yes first.",
+        ),
+        "branches": Key(WORDS, "Patterns of branches and tags that may be deployed here."),
+        "freeze": Key(ListOf(item=FREEZE, each="freeze"), "When nothing is deployed, every week."),
+        "hooks": Key(HOOKS, "Commands before and after."),
+        "limits": Key(LIMITS, "What the service may use, where the system can hold it to that."),
+    },
+)
+ENVIRONMENTS = MapOf(value=ENVIRONMENT, each="environment")
+BRANCHES = MapOf(
+    value=Record(
+        keys={
+            "run": Key(OneOf(options=(Text(nonempty=True), WORDS)), "The pipelines that a push of such a branch runs."),
+            "deploy": Key(Text(nonempty=True), "The environment that it goes to when they are green."),
+        }
+    ),
+    each="branch rule",
+)
+NOTIFY = ListOf(
+    each="notice",
+    item=Record(
+        keys={
+            "on": Key(
+                OneOf(options=(Text(nonempty=True), WORDS)),
+                "success, failure, recovered, live, failed, reverted, unknown, waiting.",
+                required=True,
+            ),
+            "command": Key(Text(nonempty=True), "A command; SPARKI_SUMMARY and more are in its environment."),
+            "webhook": Key(Text(nonempty=True), "An address that gets the same as JSON by POST."),
+        }
+    ),
+)
+OCCASIONS = ("success", "failure", "recovered", "live", "failed", "reverted", "unknown", "waiting")
+KEYS: Mapping[str, Key] = {
+    "environments": Key(ENVIRONMENTS, "Where releases go, by name."),
+    "branches": Key(BRANCHES, "What a push to `sparki bind`'s remote does, by pattern of branch or tag."),
+    "notify": Key(NOTIFY, "Who is told of ends."),
+}
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
+_SECRET = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+_LISTEN = re.compile(r"(?:(?P<host>[^:\s]+|\[[0-9a-fA-F:]+\]):)?(?P<port>\d{1,5})", re.ASCII)
+_ARTIFACT = re.compile(r"source|[A-Za-z_][\w-]*/[^/\s].*", re.ASCII)
+_MOMENT = re.compile(r"(Mon|Tue|Wed|Thu|Fri|Sat|Sun) ([01]\d|2[0-3]):([0-5]\d)", re.ASCII)
+_PORT_MOST = 65535
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """One environment. `settings` is JSON: times in seconds (`_s`), sizes in bytes, moments as [day, hour, minute]."""
+
+    name: str
+    at: Position
+    settings: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class BranchRule:
+    """What a push of a branch or tag that fits `pattern` does."""
+
+    pattern: str
+    at: Position
+    run: tuple[str, ...]
+    deploy: str
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Who is told of which ends."""
+
+    on: tuple[str, ...]
+    command: str = ""
+    webhook: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Deploying:
+    """What `sparki.yml` says of deployments."""
+
+    environments: Mapping[str, Environment] = field(default_factory=dict)
+    branches: tuple[BranchRule, ...] = ()
+    notify: tuple[Notice, ...] = ()
+
+
+def read_deploying(root: MappingNode, file: str, problems: list[Problem]) -> Deploying:
+    """The environments, branch rules and notices of a file whose shape was checked; what is wrong with a value goes to `problems`."""
+    reader = _Reader(file, problems)
+    environments = {one.name: one for one in reader.environments(root.get("environments"))}
+    for one in environments.values():
+        reader.known_environment(one.settings.get("after"), environments, one.at, f"environment '{one.name}'")
+    reader.circle(environments)
+    branches = tuple(reader.branches(root.get("branches"), environments))
+    return Deploying(environments, branches, tuple(reader.notices(root.get("notify"))))
+
+
+class _Reader:
+    def __init__(self, file: str, problems: list[Problem]) -> None:
+        self._file = file
+        self._problems = problems
+
+    def _at(self, node: Node) -> Position:
+        return Position(self._file, node.line, node.column)
+
+    def _say(self, code: str, message: str, at: Position, hint: str = "") -> None:
+        self._problems.append(Problem(code=code, message=message, at=at, hint=hint))
+
+    # -- environments --------------------------------------------------------------------------------------------------
+
+    def environments(self, node: Node | None) -> Iterator[Environment]:
+        for key, value in node.pairs if isinstance(node, MappingNode) else ():
+            if not _NAME.fullmatch(key.text):
+                hint = "letters, digits, '.', '_' and '-', at most 63, the first a letter or digit"
+                self._say("bad_name", f"'{key.text}' is no name for an environment", self._at(key), hint)
+            if isinstance(value, MappingNode):
+                yield Environment(key.text, self._at(key), dict(self._settings(value)))
+
+    def _settings(self, node: MappingNode) -> Iterator[tuple[str, Any]]:
+        for key, value in node.pairs:
+            name = key.text
+            if name in ("watch", "grace"):
+                yield f"{name}_s", self._seconds(value, name)
+            elif name in _READ:
+                yield name, _READ[name](self, value)
+            else:
+                yield name, plain(value)
+
+    def _health(self, node: Node) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for key, value in node.pairs if isinstance(node, MappingNode) else ():
+            if key.text in ("interval", "timeout", "within"):
+                found[f"{key.text}_s"] = self._seconds(value, key.text)
+            elif key.text == "http" and not _text(value).startswith("/"):
+                self._say("bad_value", f"'http' is a path, which begins with '/', not '{_text(value)}'", self._at(value))
+            elif key.text in ("status", "successes"):
+                found[key.text] = self._whole(value, key.text, *((100, 599) if key.text == "status" else (1, 1000)))
+            else:
+                found[key.text] = plain(value)
+        return found
+
+    def _freeze(self, node: Node) -> list[dict[str, Any]]:
+        found = []
+        for item in node.items if isinstance(node, SequenceNode) else ():
+            assert isinstance(item, MappingNode)  # the shape was checked
+            zone = item.get("zone")
+            if zone is not None and _text(zone) not in available_timezones():
+                hint = did_you_mean(_text(zone), available_timezones())
+                self._say("unknown_time_zone", f"there is no time zone '{_text(zone)}'", self._at(zone), hint)
+            moments = {name: self._moment(item.get(name), name) for name in ("from", "to")}
+            if moments["from"] is not None and moments["from"] == moments["to"]:
+                self._say("bad_value", "a freeze that begins when it ends has no length", self._at(item))
+            found.append({**moments, "zone": _text(zone) if zone is not None else "UTC"})
+        return found
+
+    def _moment(self, node: Node | None, name: str) -> list[int] | None:
+        assert node is not None  # required
+        moment = _MOMENT.fullmatch(_text(node))
+        if moment is None:
+            self._say("bad_value", f"'{name}' is a day and a time, such as Fri 16:00, not '{_text(node)}'", self._at(node))
+            return None
+        return [DAYS.index(moment[1]), int(moment[2]), int(moment[3])]
+
+    def _listen(self, node: Node) -> str:
+        found = _LISTEN.fullmatch(_text(node))
+        if found is None or not 0 < int(found["port"]) <= _PORT_MOST:
+            self._say("bad_value", f"'listen' is HOST:PORT, such as 127.0.0.1:8080, not '{_text(node)}'", self._at(node))
+            return ""
+        return f"{found['host'] or '127.0.0.1'}:{found['port']}"
+
+    def _artifact(self, node: Node) -> str:
+        if not _ARTIFACT.fullmatch(_text(node)):
+            self._say("bad_value", f"'artifact' is source, or JOB/NAME, not '{_text(node)}'", self._at(node))
+        return _text(node)
+
+    def _secrets(self, node: Node) -> list[str]:
+        for item in node.items if isinstance(node, SequenceNode) else ():
+            if not _SECRET.fullmatch(_text(item)):
+                self._say("bad_name", f"'{_text(item)}' is no name of a secret", self._at(item), "letters, digits and '_'")
+        return [_text(item) for item in node.items] if isinstance(node, SequenceNode) else []
+
+    def _variables(self, node: Node) -> dict[str, str]:
+        for key, _ in node.pairs if isinstance(node, MappingNode) else ():
+            if "=" in key.text or "\0" in key.text:
+                self._say("bad_name", f"'{key.text}' is no name of a variable", self._at(key))
+            elif key.text == "PORT":
+                self._say("bad_value", "PORT is given by Sparki: it is where the service is to listen", self._at(key))
+        return {key.text: _text(value) for key, value in node.pairs} if isinstance(node, MappingNode) else {}
+
+    def _limits(self, node: Node) -> dict[str, int]:
+        found = {}
+        for key, value in node.pairs if isinstance(node, MappingNode) else ():
+            if key.text == "memory":
+                amount = size_bytes(_text(value))
+                if amount is None:
+                    message = f"'memory' must be a size, such as 512 MiB, not '{_text(value)}'"
+                    self._say("bad_amount", message, self._at(value))
+                found["memory_bytes"] = amount or 0
+            else:
+                found[key.text] = self._whole(value, key.text, 1, 2**31)
+        return found
+
+    def _approvals(self, node: Node) -> dict[str, Any]:
+        assert isinstance(node, MappingNode)  # the shape was checked
+        count, not_author = node.get("count"), node.get("not_author")
+        assert count is not None
+        return {"count": self._whole(count, "count", 0, 100), "not_author": bool(not_author is not None and plain(not_author))}
+
+    def _keep(self, node: Node) -> int:
+        return self._whole(node, "keep_releases", 1, 1000)
+
+    def _seconds(self, node: Node, name: str) -> float:
+        amount = seconds(_text(node))
+        if amount is None:
+            self._say("bad_amount", f"'{name}' must be a time, such as 500ms, 30s or 10m, not '{_text(node)}'", self._at(node))
+        return amount or 0.0
+
+    def _whole(self, node: Node, name: str, least: int, most: int) -> int:
+        value = node.value if isinstance(node, ScalarNode) else None
+        if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value) or not least <= value <= most:
+            self._say("bad_value", f"'{name}' is a whole number from {least} to {most}, not '{_text(node)}'", self._at(node))
+            return least
+        return int(value)
+
+    # -- what names environments ---------------------------------------------------------------------------------------
+
+    def known_environment(self, name: str | None, known: Mapping[str, Environment], at: Position, who: str) -> None:
+        if name and name not in known:
+            hint = did_you_mean(name, known) or (f"there are: {', '.join(known)}" if known else "")
+            self._say("unknown_environment", f"{who} names the environment '{name}', and there is none of that name", at, hint)
+
+    def circle(self, known: Mapping[str, Environment]) -> None:
+        """An environment that waits for itself, by way of others, would wait for ever."""
+        for one in known.values():
+            seen = [one.name]
+            after = str(one.settings.get("after") or "")
+            while after in known and after not in seen:
+                seen.append(after)
+                after = str(known[after].settings.get("after") or "")
+            if after == one.name:
+                way = " → ".join([*seen, after])
+                self._say("environment_cycle", f"environment '{one.name}' comes after itself: {way}", one.at)
+
+    def branches(self, node: Node | None, known: Mapping[str, Environment]) -> Iterator[BranchRule]:
+        for key, value in node.pairs if isinstance(node, MappingNode) else ():
+            assert isinstance(value, MappingNode)  # the shape was checked
+            deploy = value.get("deploy")
+            self.known_environment(_text(deploy), known, self._at(deploy or key), f"the rule for '{key.text}'")
+            yield BranchRule(key.text, self._at(key), _words(value.get("run")), _text(deploy))
+
+    def notices(self, node: Node | None) -> Iterator[Notice]:
+        for item in node.items if isinstance(node, SequenceNode) else ():
+            assert isinstance(item, MappingNode)  # the shape was checked
+            on = item.get("on")
+            assert on is not None
+            for word in on.items if isinstance(on, SequenceNode) else [on]:
+                if _text(word) not in OCCASIONS:
+                    hint = did_you_mean(_text(word), OCCASIONS) or f"it is one of {listed(OCCASIONS)}"
+                    self._say("unknown_value", f"'on' can't be '{_text(word)}'", self._at(word), hint)
+            if item.get("command") is None and item.get("webhook") is None:
+                self._say("missing_key", "a notice needs a 'command' or a 'webhook'", self._at(item))
+            yield Notice(_words(on), _text(item.get("command")), _text(item.get("webhook")))
+
+
+_READ: Mapping[str, Callable[[_Reader, Node], Any]] = {
+    "health": _Reader._health,  # noqa: SLF001  # a table of its own methods
+    "freeze": _Reader._freeze,  # noqa: SLF001
+    "listen": _Reader._listen,  # noqa: SLF001
+    "artifact": _Reader._artifact,  # noqa: SLF001
+    "secrets": _Reader._secrets,  # noqa: SLF001
+    "variables": _Reader._variables,  # noqa: SLF001
+    "limits": _Reader._limits,  # noqa: SLF001
+    "approvals": _Reader._approvals,  # noqa: SLF001
+    "keep_releases": _Reader._keep,  # noqa: SLF001
+}
+
+
+def plain(node: Node) -> Any:
+    """A tree as JSON, without its places."""
+    if isinstance(node, ScalarNode):
+        return node.value
+    if isinstance(node, SequenceNode):
+        return [plain(item) for item in node.items]
+    return {key.text: plain(value) for key, value in node.pairs}
+
+
+def _text(node: Node | None) -> str:
+    return node.text if isinstance(node, ScalarNode) else ""
+
+
+def _words(node: Node | None) -> tuple[str, ...]:
+    if isinstance(node, SequenceNode):
+        return tuple(_text(item) for item in node.items)
+    return (_text(node),) if node is not None else ()
