@@ -20,6 +20,7 @@ def rows(desk: Desk, rounds: int) -> Iterator[Row]:
         "show": desk.sparki(root, "show", "latest"),
         "logs": desk.sparki(root, "logs", "latest"),
         "run": desk.sparki(root, "run"),
+        "ci": desk.sparki(root, "ci"),
         "act": desk.act(root),
     }
     found = side_by_side(cases, rounds * 3)
@@ -27,3 +28,4 @@ def rows(desk: Desk, rounds: int) -> Iterator[Row]:
     for name in ("runs", "show", "logs"):
         yield slower(f"`sparki {name}`", found[name], "`python3 -c pass`", found["python"], 4)
     yield slower("`sparki run`, one job of one step", found["run"], "act", found["act"], 1)
+    yield slower("`sparki ci`, one job of one step", found["ci"], "act", found["act"], 2)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 
 from sparki_cli.ci_hosts import HOSTS, detect
@@ -64,6 +65,7 @@ def ci(
         **(secrets_of(secrets, secret_files, here) if secrets or secret_files else {}),
         **({"workspace": workspace} if workspace else {}),
     }
+    gc.disable()  # of short life: what is imported and planned stays until the end
     from sparki_daemon.ci.run import Bench
 
     with Interrupts() as interrupts:

@@ -10,6 +10,7 @@ from sparki_daemon.store.protocol import Row, Tx
 from sparki_daemon.store.runs import RunRow
 
 LOOK_BACK = 200  # runs
+JOBS_BACK = 50  # runs whose jobs `show` looks at: it is asked often
 RUN_COLUMNS = "runs.id, runs.seq, runs.project, runs.file, runs.pipeline, runs.state, runs.source"
 JOBS = """
     SELECT past.id AS run, past.file, past.pipeline, past.source, jobs.key, jobs.name, jobs.state, jobs.tolerated, jobs.cached,
@@ -42,7 +43,7 @@ async def up_to(tx: Tx, run: RunRow) -> tuple[list[RunEnd], list[Ended]]:
     """The run and those of the same pipeline before it, newest first; and their ended jobs."""
     place: dict[str, Any] = {"project": run.project, "file": run.file, "number": run.number, "limit": LOOK_BACK}
     ends = [RunEnd(row["id"], row["state"], _of_source(row, "commit")) for row in await tx.all(OF_FILE, **place)]
-    return ends, [_ended(row) for row in await tx.all(JOBS.format(past=OF_FILE), **place)]
+    return ends, [_ended(row) for row in await tx.all(JOBS.format(past=OF_FILE), **{**place, "limit": JOBS_BACK})]
 
 
 def _ended(row: Row) -> Ended:
