@@ -49,13 +49,17 @@ _CHECKOUT = _inputs(
 _CACHE_RESTORE = {**_inputs("path key restore-keys fail-on-cache-miss lookup-only"), "enableCrossOsArchive": _HERE_ONLY}
 _CACHE_SAVE = {**_inputs("path key", upload_chunk_size=_SERVER), "enableCrossOsArchive": _HERE_ONLY}
 _SETUP_PYTHON = _inputs(
-    "python-version python-version-file cache cache-dependency-path architecture update-environment allow-prereleases freethreaded "
-    "pip-version pip-install",
+    "python-version python-version-file cache cache-dependency-path update-environment pip-version pip-install",
+    architecture=_INSTALLED,
+    allow_prereleases=_INSTALLED,
+    freethreaded=_INSTALLED,
     check_latest=_INSTALLED,
     token=_NO_SIGN_IN,
 )
 _SETUP_NODE = _inputs(
-    "node-version node-version-file architecture registry-url scope cache package-manager-cache cache-dependency-path always-auth",
+    "node-version node-version-file registry-url scope cache package-manager-cache cache-dependency-path",
+    architecture=_INSTALLED,
+    always_auth="npm knows it no longer",
     check_latest=_INSTALLED,
     token=_NO_SIGN_IN,
     mirror=_INSTALLED,

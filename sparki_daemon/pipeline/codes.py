@@ -26,6 +26,7 @@ ABSENT_VERSION = "SPK018"
 ABSENT_SHELL = "SPK019"
 RUNNER_GROUP = "SPK020"
 LOCAL_PRE = "SPK021"
+UNKEPT_ENVIRONMENTS = "SPK022"
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,5 +142,11 @@ CODES: Mapping[str, Code] = {
         "a local action's `pre` script",
         "The metadata of an action of this repository names a `pre` script. It is not run: GitHub does not run it either, and warns, "
         "since the action is known only when its step begins. It is run for those who use the action from another repository.",
+    ),
+    UNKEPT_ENVIRONMENTS: Code(
+        "virtual environments are not kept",
+        "`cache: poetry` and `cache: pipenv` of setup-python keep virtual environments on GitHub. Here each job has a Python of its own, "
+        "which an environment of another job could not use: what was downloaded is kept instead, `cache-hit` is always false, and the "
+        "installation runs again from the downloads.",
     ),
 }

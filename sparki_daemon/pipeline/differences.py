@@ -12,7 +12,7 @@ from sparki_daemon.pipeline.actions import HONOURED, native
 from sparki_daemon.pipeline.document import Document
 from sparki_daemon.pipeline.hosts import missing_hardware, own_labels, skip_reason
 from sparki_daemon.pipeline.machine import Machine
-from sparki_daemon.pipeline.step_differences import absent_shell, absent_versions, unrun_scripts
+from sparki_daemon.pipeline.step_differences import absent_shell, absent_versions, unkept_environments, unrun_scripts
 from sparki_daemon.pipeline.triggers import DISPATCH
 
 _HAPPENING = frozenset({"push", "pull_request", "schedule", "workflow_call", DISPATCH})
@@ -109,6 +109,7 @@ def _of_steps(job: JobPlan, plan: Plan, places: _Places, machine: Machine) -> It
     seen: set[tuple[str, str]] = set()
     for step in job.steps:
         yield from _of_action(step, places.file, machine)
+        yield from unkept_environments(step, places.file)
         yield from absent_shell(step, job, plan, machine, provided)
         for code, message, word, offset in _of_script(step, step.shell or job.shell, machine, provided):
             if (code, message) not in seen and step.run is not None:

@@ -61,6 +61,14 @@ place in the file; `sparki explain CODE` prints what stands here. A project that
     silence: [SPK014]
 """
 
+_PACKAGES = """
+`cache` of setup-python and setup-node has GitHub's keys (system, processor, version, digest of the lock files) and needs a lock file, as
+there. What is kept depends on the folder. All jobs are given your own caches of pip and npm, and of yarn 1 where you have one: these are
+used as they are, nothing is copied, and `cache-hit` says whether a job with such a key has ended well here. A folder in the job's home or
+workspace (pnpm's store, yarn's own) is saved when the job succeeds, and restored. Of pipenv and poetry the downloads are kept and not the
+virtual environments, and `cache-hit` stays false (SPK022).
+"""
+
 
 def language_page() -> str:
     """The text of docs/language.md."""
@@ -84,7 +92,7 @@ def language_page() -> str:
         honoured = ", ".join(f"`{known}`" for known, why in action.inputs.items() if why == HONOURED)
         ignored = "; ".join(f"`{known}`: {why}" for known, why in action.inputs.items() if why != HONOURED)
         lines.append(f"| `{name}` | {honoured} | {ignored} |")
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines) + "\n" + _PACKAGES
 
 
 def differences_page() -> str:

@@ -34,6 +34,14 @@ def absent_versions(jobs: Iterable[JobPlan], plan: Plan, machine: Machine, known
                 yield Problem(code=codes.ABSENT_VERSION, message=why, at=Position(plan.file, place.line, place.column))
 
 
+def unkept_environments(step: StepPlan, file: str) -> Iterator[Problem]:
+    """A `cache` of virtual environments, which hold for one job's Python only."""
+    for name, template in step.inputs if action_name(step.uses) == "actions/setup-python" else ():
+        if name.lower() == "cache" and template.text.strip() in {"poetry", "pipenv"}:
+            message = f"the virtual environments of '{template.text.strip()}' are not kept, and 'cache-hit' is always false"
+            yield Problem(code=codes.UNKEPT_ENVIRONMENTS, message=message, at=Position(file, template.line, template.column))
+
+
 def absent_shell(step: StepPlan, job: JobPlan, plan: Plan, machine: Machine, provided: Iterable[str]) -> Iterator[Problem]:
     """The shell that a step's script is for, where that is not here and no step before has brought it."""
     template = step.shell or job.shell

@@ -15,6 +15,17 @@ from sparki_daemon.source.repository import find
 from sparki_daemon.source.snapshot import take
 from sparki_daemon.toolchains.python import Interpreter, best, installed, read_wanted, versions_of_file
 
+WHEEL = """
+import zipfile
+def build_wheel(folder, *_):
+    name = "sparki_probe-1-py3-none-any.whl"
+    with zipfile.ZipFile(f"{folder}/{name}", "w") as wheel:
+        wheel.writestr("sparki_probe.py", "")
+        wheel.writestr("sparki_probe-1.dist-info/METADATA", "Metadata-Version: 2.1\\nName: sparki-probe\\nVersion: 1\\n")
+        wheel.writestr("sparki_probe-1.dist-info/WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
+        wheel.writestr("sparki_probe-1.dist-info/RECORD", "")
+    return name
+"""
 CHECKOUT = step(uses="actions/checkout@v5", id="co")
 AUTHOR = {f"GIT_{who}_{what}": "a@b.c" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
 GIT = {"GIT_CONFIG_GLOBAL": "/dev/null", **AUTHOR}
@@ -105,7 +116,7 @@ def test_checkout_of_another_repository_fails_and_says_what_to_do(runner: Driver
 
 def test_setup_python_gives_an_environment_of_the_jobs_own(runner: Driver) -> None:
     done = runner.do(
-        step(uses="actions/setup-python@v5", id="py", inputs={"python-version": "3.x", "cache": "pip"}),
+        step(uses="actions/setup-python@v5", id="py", inputs={"python-version": "3.x"}),
         "which python; python -c 'import sys; print(sys.prefix != sys.base_prefix)'; pip --version; python -m pip --version; "
         'echo ${{ steps.py.outputs.python-path }}; test "$pythonLocation" = "$(dirname $(dirname $(which python)))"',
         step("import platform; print(platform.python_version(), '${{ steps.py.outputs.python-version }}')", shell="python"),
@@ -139,10 +150,28 @@ def test_an_install_goes_into_the_jobs_environment_and_away_with_it(runner: Driv
     assert not list((runner.home / "work").glob("r-*/*/tools"))
 
 
+def test_packages_are_installed_by_setup_python_itself(runner: Driver, tmp_path: Path) -> None:
+    package = tmp_path / "pack age"
+    package.mkdir()
+    (package / "pyproject.toml").write_text('[project]\nname = "sparki-probe"\nversion = "1"\n[build-system]\nrequires = []\n'
+                                            'build-backend = "build"\nbackend-path = ["."]\n')  # fmt: skip
+    (package / "build.py").write_text(WHEEL)
+    install = {"python-version": "3.x", "pip-install": f"--no-index '{package}'"}
+    done = runner.do(
+        step(uses="actions/setup-python@v5", inputs=install),
+        "python -c 'import sparki_probe'",
+        step(uses="actions/setup-python@v5", inputs={**install, "pip-install": "--no-index none-such"}),
+        run_user_home=os.path.expanduser("~"),
+    )
+
+    assert done.conclusions[:3] == ["success", "success", "failure"], done.log
+    assert "none-such" in done.text(2)
+
+
 def test_a_version_that_is_not_there_fails_and_names_those_that_are(runner: Driver) -> None:
     done = runner.do(step(uses="actions/setup-python@v5", inputs={"python-version": "3.2"}), run_user_home=os.path.expanduser("~"))
 
-    assert done.conclusions == ["failure"]
+    assert done.conclusions == ["failure", "skipped"]
     assert "Error: there is no Python 3.2 on this machine, and none is fetched; there: 3." in done.log
 
 
@@ -154,13 +183,13 @@ def test_the_version_may_stand_in_a_file(runner: Driver) -> None:
     )
 
     assert ".python-version asks for 3.2" in done.text(1)
-    assert done.conclusions == ["success", "failure"]
+    assert done.conclusions == ["success", "failure", "skipped"]
 
 
 def test_an_action_is_cancelled_and_timed_like_any_step(runner: Driver) -> None:
     done = runner.do("mkfifo fifo", step(uses="actions/setup-python@v5", inputs={"python-version-file": "fifo"}, timeout_minutes="1"))
 
-    assert done.conclusions == ["success", "failure"]
+    assert done.conclusions == ["success", "failure", "skipped"]
     assert done.steps[1]["reason"] == "timed out after 1 minute"
 
 

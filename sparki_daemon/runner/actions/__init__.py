@@ -38,7 +38,7 @@ ACTIONS: Mapping[str, Native] = {
     "actions/cache/save": Native("cache", "save", kept=("key",)),
     "actions/checkout": Native("checkout"),
     "actions/download-artifact": Native("download_artifact"),
-    "actions/setup-node": Native("setup_node"),
-    "actions/setup-python": Native("setup_python"),
+    "actions/setup-node": Native("setup_node", post="save_at_end", post_if="success()"),
+    "actions/setup-python": Native("setup_python", post="save_at_end", post_if="success()"),
     "actions/upload-artifact": Native("upload_artifact", kept=("name",)),
 }

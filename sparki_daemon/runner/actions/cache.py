@@ -5,13 +5,9 @@ Source: actions/cache 5, src/restoreImpl.ts and src/saveImpl.ts; actions/toolkit
 
 from __future__ import annotations
 
-import hashlib
-import os
-from collections.abc import Iterator
-
+from sparki_daemon.runner.actions.cache_entries import CacheEntries
 from sparki_daemon.runner.actions.call import Call
-from sparki_daemon.runner.file_patterns import BadPattern, beginnings, find
-from sparki_daemon.store.cache import Caches, Entry, EntryDamaged
+from sparki_daemon.runner.file_patterns import BadPattern
 
 _MOST_KEY_CHARACTERS = 512
 _MOST_KEYS = 10
@@ -68,9 +64,9 @@ def _restore(call: Call) -> int:
     _check(keys)
     call.output("cache-primary-key", key)
     call.leave("CACHE_KEY", key)
-    caches = _caches(call)
+    entries = CacheEntries(call)
     lookup = call.flag("lookup-only", default=False)
-    entry = _bring(call, caches, keys, paths, lookup=lookup)
+    entry = entries.bring(keys, paths, lookup=lookup)
     if entry is None:
         if call.flag("fail-on-cache-miss", default=False):
             return call.fail(f"there is no cache for the key '{key}', and 'fail-on-cache-miss' is set")
@@ -83,78 +79,14 @@ def _restore(call: Call) -> int:
     return 0
 
 
-def _bring(call: Call, caches: Caches, keys: list[str], paths: list[str], *, lookup: bool) -> Entry | None:
-    """The entry that fits, its files brought back; a damaged one is none, and the next is taken."""
-    while entry := caches.find(keys, _version(paths), _scopes(call)):
-        if lookup:
-            return entry
-        try:
-            caches.restore(entry, {"workspace": call.workspace, "work": call.work})
-        except EntryDamaged:
-            call.warn(f"the cache '{entry.key}' was damaged, and is removed")
-            continue
-        return entry
-    return None
-
-
 # -- save ----------------------------------------------------------------------------------------------------------------
 
 
 def _save(call: Call, key: str) -> int:
     paths = _paths(call)
     _check([key])
-    caches, version, scope = _caches(call), _version(paths), _scopes(call)[0]
-    if caches.has(key, version, scope):
-        call.say(f"Nothing is saved: there is a cache '{key}', and entries are never changed")
-        return 0
-    files = list(_files(call, "\n".join(paths)))
-    if not files:
-        call.warn("nothing is saved: none of the paths is there")
-        return 0
-    entry = caches.save(key, version, scope, files)
-    if entry is None:
-        call.say(f"Nothing is saved: another job has saved the cache '{key}' meanwhile")
-    else:
-        call.say(f"Saved the cache '{key}': {entry.size_bytes} bytes")
+    CacheEntries(call).save(key, paths)
     return 0
-
-
-def _files(call: Call, text: str) -> Iterator[tuple[str, str]]:
-    """All that the paths name, with the folders' content: names in the archive, and where each lies."""
-    outside: set[str] = set()
-    seen: set[str] = set()
-    for found in find(text, call.workspace, implied=False, follow=False, home=call.home):
-        if not _is_in(found, call.work):
-            outside.add(found)
-            continue
-        for path in _with_content(found):
-            if path not in seen:
-                seen.add(path)
-                yield _name(call, path), path
-    for path in beginnings(text, call.workspace, home=call.home):
-        if not _is_in(path, call.work) and os.path.lexists(path):
-            outside.add(path)
-    for path in sorted(outside):
-        # `pip cache dir` and the like: the user's own cache, which this job used as it is, and the next will.
-        call.say(f"'{path}' is none of this job's folders: it stays on this machine as it is, and is neither saved nor restored")
-
-
-def _with_content(path: str) -> Iterator[str]:
-    yield path
-    if os.path.isdir(path) and not os.path.islink(path):
-        for name in sorted(os.listdir(path)):
-            yield from _with_content(os.path.join(path, name))
-
-
-def _name(call: Call, path: str) -> str:
-    """A name that means the same in the next job, whose folders lie elsewhere."""
-    base, place = (call.workspace, "workspace") if _is_in(path, call.workspace) else (call.work, "work")
-    inside = os.path.relpath(path, base)
-    return place if inside == "." else f"{place}/{inside}"
-
-
-def _is_in(path: str, folder: str) -> bool:
-    return path == folder or path.startswith(f"{folder}/")
 
 
 # -- what both need ------------------------------------------------------------------------------------------------------
@@ -176,26 +108,3 @@ def _check(keys: list[str]) -> None:
     for key in keys:
         if len(key) > _MOST_KEY_CHARACTERS or "," in key:
             raise ValueError(f"the key '{key[:80]}' can't be one: it may have {_MOST_KEY_CHARACTERS} characters, and no comma")
-
-
-def _version(paths: list[str]) -> str:
-    return hashlib.sha256("|".join(paths).encode()).hexdigest()
-
-
-def _caches(call: Call) -> Caches:
-    """Raises ValueError where there is no folder for them."""
-    if not call.job.get("cache"):
-        raise ValueError("there is no folder for caches here")
-    return Caches(call.job["cache"], call.run.get("project") or call.run["source"]["worktree"])
-
-
-def _scopes(call: Call) -> list[str]:
-    """The run's own ref, then those whose caches it may use: the branch that a pull request is for, and the default branch."""
-    github, event = call.run["github"], call.run["event"]
-    scopes = [str(github.get("ref") or "")]
-    if base := github.get("base_ref"):
-        scopes.append(f"refs/heads/{base}")
-    repository = event.get("repository")
-    if isinstance(repository, dict) and (default := repository.get("default_branch")):
-        scopes.append(f"refs/heads/{default}")
-    return scopes

@@ -33,11 +33,23 @@ def main(call: Call) -> int:
         call.add_path(path)
     version = "v" + ".".join(map(str, node.version))
     call.output("node-version", version)
-    if call.inputs.get("cache", "").strip():
-        call.output("cache-hit", "false")
-        call.say(f"Cache of {call.inputs['cache'].strip()}: the one of this machine is used as it is; nothing is restored or saved")
     call.say(f"Node.js {version}: {node.path}")
+    from sparki_daemon.runner.actions import node_packages  # noqa: PLC0415  # in the fork, where nobody else pays
+
+    try:
+        node_packages.bring(call, [f"{prefix}/bin", folder])
+    except (ValueError, OSError) as error:
+        return call.fail(str(error))
     return 0
+
+
+def save_at_end(call: Call) -> int:
+    """Keep what the package manager has fetched."""
+    if "CACHE_KEY" not in call.state:
+        return 0
+    from sparki_daemon.runner.actions import package_cache  # noqa: PLC0415  # only jobs with a cache pay for it
+
+    return package_cache.save_at_end(call)
 
 
 def _node(call: Call) -> Node:

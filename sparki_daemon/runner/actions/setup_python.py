@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
+import subprocess
 from collections.abc import Iterable
 from typing import Any
 
@@ -30,8 +32,7 @@ def main(call: Call) -> int:
         made = [_environment(call, interpreter) for interpreter in chosen]
         update = call.flag("update-environment", default=True)
     except (ValueError, OSError) as error:
-        call.say(f"Error: {error}")
-        return 1
+        return call.fail(str(error))
     for folder, version, prefix in made:
         if update:
             call.add_path(f"{folder}/bin")
@@ -40,10 +41,38 @@ def main(call: Call) -> int:
             call.export("PKG_CONFIG_PATH", f"{prefix}/lib/pkgconfig")
         call.output("python-version", version)
         call.output("python-path", f"{folder}/bin/python")
-    call.output("cache-hit", "false")
-    if call.inputs.get("cache"):
-        call.say(f"Cache of {call.inputs['cache']}: the one of this machine is used as it is; nothing is restored or saved")
-    return 0
+    return _bring_packages(call, *made[-1][:2])
+
+
+def _bring_packages(call: Call, folder: str, version: str) -> int:
+    """Another pip, the cache, and packages, so far as they are asked for. In this order as on GitHub."""
+    code = 0
+    if wanted := call.inputs.get("pip-version", "").strip():
+        code = _pip(call, folder, ["--upgrade", f"pip=={wanted}"])
+    if not code and call.inputs.get("cache", "").strip():
+        from sparki_daemon.runner.actions import python_packages  # noqa: PLC0415  # only jobs with a cache pay for it
+
+        try:
+            python_packages.bring(call, version, [f"{folder}/bin"])
+        except (ValueError, OSError) as error:
+            code = call.fail(str(error))
+    words = shlex.split(call.inputs.get("pip-install", ""))
+    return code or (_pip(call, folder, words) if words else 0)
+
+
+def _pip(call: Call, folder: str, words: list[str]) -> int:
+    """Install into the environment; pip's own output is the step's."""
+    command = [f"{folder}/bin/python", "-m", "pip", "install", "--disable-pip-version-check", *words]
+    return subprocess.run(command, env=call.env, cwd=call.workspace, stdin=subprocess.DEVNULL, check=False).returncode
+
+
+def save_at_end(call: Call) -> int:
+    """Keep what the package manager has fetched."""
+    if "CACHE_KEY" not in call.state:
+        return 0
+    from sparki_daemon.runner.actions import package_cache  # noqa: PLC0415  # only jobs with a cache pay for it
+
+    return package_cache.save_at_end(call)
 
 
 def _texts(call: Call) -> list[str]:
