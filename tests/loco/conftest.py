@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from loco_services import Hand, Scripted, front, until
+from place import Stand
 from twin import Platform, TwinAdapter
 
 from sparki_daemon.loco.driver import Asked, Driver
+from sparki_daemon.loco.keeper.client import Keeper
 from sparki_daemon.loco.protocol import Place, Release, Work
 from sparki_daemon.model.deployment import Saga
 from sparki_daemon.store import deployments, environments, releases
@@ -117,3 +120,32 @@ async def yard(tmp_path: Path) -> AsyncIterator[Yard]:
     store = SqliteStore.open(str(tmp_path / "state.db"))
     yield Yard(store, Platform(), tmp_path)
     await store.close()
+
+
+@pytest.fixture
+def hand(tmp_path: Path) -> Iterator[Hand]:
+    with front(tmp_path) as found:
+        yield found
+
+
+@pytest.fixture
+def service():
+    made: list[Scripted] = []
+
+    def make(handle) -> Scripted:
+        made.append(Scripted(handle))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Stand]:
+    found = Stand(tmp_path)
+    yield found
+    found.keeper.close()
+    found.keeper = Keeper(found.folder, deployment="end", epoch=10**9)
+    found.keeper.down(grace_s=2)
+    until(lambda: not found.pids(), "nothing is left")
