@@ -173,6 +173,8 @@ def test_every_route_is_in_the_document() -> None:
         ("GET", "/v1/runs/{run}/excerpts"),
         ("GET", "/v1/runs/{run}/artifacts"),
         ("GET", "/v1/runs/{run}/artifact"),
+        ("GET", "/v1/runs/{run}/history"),
+        ("GET", "/v1/history"),
         ("GET", "/v1/runs/{run}/follow"),
         ("GET", "/v1/runs/{run}/lines"),
         ("GET", "/v1/jobs/{uid}/log"),
