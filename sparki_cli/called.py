@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from sparki_daemon.model.plan import StepPlan
@@ -15,20 +15,6 @@ from sparki_daemon.pipeline.reader import read
 from sparki_daemon.pipeline.spelling import did_you_mean
 from sparki_daemon.pipeline.yaml_node import MappingNode
 from sparki_daemon.pipeline.yaml_reader import load
-
-
-def mapped(words: Sequence[str], here: str) -> dict[str, str]:
-    """`OWNER/REPO=DIR` words as folders by lower-case name. Raises SparkiError: `wrong_usage`, `no_such_folder`."""
-    found: dict[str, str] = {}
-    for word in words:
-        name, sign, folder = word.partition("=")
-        if not sign or not folder or len([part for part in name.split("/") if part]) != 2 or name.count("/") != 1:
-            message = f"--action takes OWNER/REPO=DIR, not '{word}'"
-            raise SparkiError(Problem(code="wrong_usage", message=message, hint="as in --action octo/tools=../tools"))
-        if not os.path.isdir(os.path.join(here, folder)):
-            raise SparkiError(Problem(code="no_such_folder", message=f"there is no folder {folder}", hint=f"--action {name}=DIR"))
-        found[name.lower()] = folder
-    return found
 
 
 class Called:

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sparki_cli.called import Called, mapped
+from sparki_cli.called import Called
 from sparki_cli.connect import own_directory
+from sparki_cli.given import mapped
 from sparki_cli.render import Output, printable
 from sparki_daemon.model.problem import Problem, SparkiError
 from sparki_daemon.pipeline.calls import call_problems

@@ -47,12 +47,13 @@ def ci(
     secret_files: list[str],
     matrix: list[str],
     workspace: str | None,
+    actions: list[str],
 ) -> int:
     """Run pipelines and tell of it; the exit code is the worst of their runs'."""
     here = own_directory(directory)
     form = form or detect(os.environ)
     reports = _Reports(junit=_absolute(junit), summary=_absolute(summary) or _hosts_summary(form), artifacts=_absolute(artifacts))
-    from sparki_cli.run import given_of, secrets_of
+    from sparki_cli.run import actions_of, given_of, secrets_of
 
     request = {
         "directory": here,
@@ -64,6 +65,7 @@ def ci(
         **given_of(here, event, event_file, inputs, variables, env, env_files, matrix),
         **(secrets_of(secrets, secret_files, here) if secrets or secret_files else {}),
         **({"workspace": workspace} if workspace else {}),
+        **(actions_of(actions, here) if actions else {}),
     }
     gc.disable()  # of short life: what is imported and planned stays until the end
     from sparki_daemon.ci.run import Bench

@@ -69,3 +69,17 @@ def payload(path: str | None, directory: str) -> dict[str, Any] | None:
     if not isinstance(found, dict):
         raise SparkiError(Problem(code="bad_event_file", message="the event's payload is no JSON object", at=Position(path, 1, 1)))
     return found
+
+
+def mapped(words: list[str], here: str) -> dict[str, str]:
+    """`OWNER/REPO=DIR` words as folders by lower-case name. Raises SparkiError: `wrong_usage`, `no_such_folder`."""
+    found: dict[str, str] = {}
+    for word in words:
+        name, sign, folder = word.partition("=")
+        if not sign or not folder or len([part for part in name.split("/") if part]) != 2 or name.count("/") != 1:
+            message = f"--action takes OWNER/REPO=DIR, not '{word}'"
+            raise SparkiError(Problem(code="wrong_usage", message=message, hint="as in --action octo/tools=../tools"))
+        if not os.path.isdir(os.path.join(here, folder)):
+            raise SparkiError(Problem(code="no_such_folder", message=f"there is no folder {folder}", hint=f"--action {name}=DIR"))
+        found[name.lower()] = folder
+    return found

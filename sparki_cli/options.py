@@ -78,6 +78,9 @@ DETACH = Option("detach", ("--detach", "-d"), FLAG, "Come back at once; the run 
 CI_FORMATS = ("github", "gitlab", "buildkite", "azure", "plain")
 JOBS = Option("jobs", ("--job",), MANY, "Only this job, with what it needs (repeatable).", metavar="JOB")
 MAX_PARALLEL = Option("max_parallel", ("--jobs",), NUMBER, "At most N jobs at once.", metavar="N")
+ACTIONS = Option(
+    "actions", ("--action",), MANY, "The folder that stands for a repository of others (repeatable).", metavar="OWNER/REPO=DIR"
+)
 GIVEN = (  # what a run is given, here and inside a CI service
     Option("ref", ("--ref",), TEXT, "A commit instead of the working tree.", metavar="REV"),
     Option("event", ("--event",), TEXT, "The event that starts it: push, pull_request, workflow_dispatch …", metavar="NAME"),
@@ -95,6 +98,7 @@ GIVEN = (  # what a run is given, here and inside a CI service
         "Start each job with the source in place, or empty: the latter is GitHub's way.",
         choices=("empty", "source"),
     ),
+    ACTIONS,
 )
 PIPELINES = Argument("pipelines", "PIPELINE", "A file, its stem, or its name; none: those that a push would start.", many=True)
 RUN = Argument("run", "RUN", "An id (r-…), a unique prefix of one, or `latest`.", required=True)
@@ -201,9 +205,7 @@ COMMANDS = (
         arguments=(Argument("files", "FILE", "Pipeline files; none: all of this repository's.", many=True),),
         options=(
             Option("form", ("--format",), TEXT, "How to tell what is wrong.", choices=("text", "json", "github")),
-            Option(
-                "actions", ("--action",), MANY, "The folder that stands for a repository of others (repeatable).", metavar="OWNER/REPO=DIR"
-            ),
+            ACTIONS,
             Option(
                 "schema",
                 ("--schema",),

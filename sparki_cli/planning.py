@@ -40,6 +40,7 @@ def show_plans(output: Output, here: str, pipelines: list[str], *, jobs: list[st
             matrix=[(name, value) for name, _, value in (word.partition("=") for word in given.get("matrix", ()))],
             workspace=given.get("workspace", ""),
             client_env=os.environ,
+            actions=given.get("actions"),
             secrets=lambda found: _secret_names(found, given),
         )
     for note in prepared.beginning:

@@ -45,6 +45,7 @@ def run(
     matrix: list[str],
     no_cache: bool,
     workspace: str | None,
+    actions: list[str],
     watch: bool,
     directory: str | None,
 ) -> int:
@@ -57,6 +58,8 @@ def run(
         given = given_of(here, event, event_file, inputs, variables, env, env_files, matrix)
     if secrets or secret_files:
         given |= secrets_of(secrets, secret_files, here)
+    if actions:
+        given |= actions_of(actions, here)
     if plan or show_list:
         from sparki_cli.planning import show_list as list_pipelines
         from sparki_cli.planning import show_plans
@@ -143,6 +146,12 @@ def secrets_of(words: list[str], files: list[str], here: str) -> dict[str, Any]:
 
     values, names = given.secrets(words, files, here)
     return {"secrets": values, "secret_names": names}
+
+
+def actions_of(words: list[str], here: str) -> dict[str, Any]:
+    from sparki_cli import given
+
+    return {"actions": {name: os.path.abspath(os.path.join(here, folder)) for name, folder in given.mapped(words, here).items()}}
 
 
 def retry(

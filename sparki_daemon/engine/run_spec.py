@@ -24,6 +24,7 @@ def run_spec(request: dict[str, Any], prepared: Prepared, planned: Planned, proj
             "snapshot": prepared.snapshot.to_json(),
         },
         "env": _without(choose(request["env"]), request.get("secrets", {})),
+        **({"actions": dict(prepared.actions)} if prepared.actions else {}),
         "home": prepared.settings.home,
         "user_home": request["env"].get("HOME", ""),
     }

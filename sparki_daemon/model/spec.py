@@ -26,6 +26,7 @@ class RunSpec(TypedDict):
     env: dict[str, str]  # of the client: PATH, LANG, proxies … (already chosen by allow-list)
     home: str  # "job" or "user"
     user_home: str
+    actions: NotRequired[dict[str, str]]  # the folders that stand for others' repositories, by owner/repository in lower case
     project: NotRequired[str]  # whose caches are used; without it those of the worktree
 
 

@@ -139,9 +139,11 @@ CODES: Mapping[str, Code] = {
         "machines of that group provide may be missing.",
     ),
     LOCAL_PRE: Code(
-        "a local action's `pre` script",
+        "a `pre` script that is not run",
         "The metadata of an action of this repository names a `pre` script. It is not run: GitHub does not run it either, and warns, "
-        "since the action is known only when its step begins. It is run for those who use the action from another repository.",
+        "since the action is known only when its step begins. It is run for those who use the action from another repository. "
+        "Of the actions that `--action` gives, `pre` runs where a job's own step uses them; where another action uses them GitHub "
+        "runs it too, and Sparki does not.",
     ),
     UNKEPT_ENVIRONMENTS: Code(
         "virtual environments are not kept",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Container, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 from sparki_daemon.model.plan import Pairs, StepPlan, Template
 from sparki_daemon.model.problem import Position, Problem
 from sparki_daemon.pipeline.actions import NATIVE, action_name, is_local
 from sparki_daemon.pipeline.expression.template import OPEN
+from sparki_daemon.pipeline.mapped import is_mapped
 from sparki_daemon.pipeline.pairs import WHOLE, is_insert
 from sparki_daemon.pipeline.schema import Dialect
 from sparki_daemon.pipeline.triggers import Trigger, implied_triggers, triggers_of
@@ -97,6 +98,7 @@ class Document:
     run_name: Template | None = None
     env: Pairs = ()
     unsupported: tuple[Problem, ...] = ()
+    foreign: Mapping[Position, str] = field(default_factory=dict)  # the actions among these, by the problem's place
     warnings: tuple[Problem, ...] = ()
     permissions: Permissions | None = None
     reads: tuple[Read, ...] = ()
@@ -123,6 +125,7 @@ class Builder:
         self.file = file
         self.dialect = dialect
         self.problems: list[Problem] = []
+        self._foreign: dict[Position, str] = {}
 
     def document(self, root: MappingNode) -> Document:
         shell, folder = self._defaults(root)
@@ -138,6 +141,7 @@ class Builder:
             permissions=_permissions(root.get("permissions")),
             keys=self._keys(root),
             dialect=self.dialect,
+            foreign=self._foreign,  # filled by the jobs
         )
 
     def _triggers(self, root: MappingNode) -> Iterator[Trigger]:
@@ -231,6 +235,7 @@ class Builder:
         action = uses.text if isinstance(uses, ScalarNode) else ""
         if isinstance(uses, ScalarNode) and (problem := _action_problem(action, self._at(uses))):
             self.problems.append(problem)
+            self._foreign[self._at(uses)] = action
         ident = node.get("id")
         return StepPlan(
             index=index,
@@ -262,5 +267,13 @@ def _action_problem(action: str, at: Position) -> Problem | None:
         return Problem(code="bad_action", message=message, at=at, hint="write OWNER/REPOSITORY@REF, or ./FOLDER")
     message = f"Sparki can't run the action '{action}'"
     names = (known.removeprefix("actions/") for known in NATIVE if known.count("/") == 1)
-    hint = f"of actions/ it runs {', '.join(sorted(names))}; besides actions of this repository (./FOLDER), and 'run' steps"
+    hint = f"of actions/ it runs {', '.join(sorted(names))}; besides actions of this repository (./FOLDER), and others' with --action"
     return Problem(code="unsupported_action", message=message, at=at, hint=hint)
+
+
+def with_mapped(document: Document, repositories: Container[str]) -> Document:
+    """The document where folders stand for these repositories (as `Remote.key` has them): their actions are none that can't run."""
+    left = (
+        problem for problem in document.unsupported if not (problem.at and is_mapped(document.foreign.get(problem.at, ""), repositories))
+    )
+    return replace(document, unsupported=tuple(left))

@@ -15,6 +15,7 @@ class Machine:
     repository: str = ""  # owner/name of what is run
     exists: Callable[[str], bool] | None = None  # whether a program is there
     lacking: Callable[[str, Mapping[str, str]], str] | None = None  # why a setup action with these inputs will fail; empty: it will not
-    action_file: Callable[[str], tuple[str, bytes] | None] | None = None  # path and content of the metadata of a local action
+    action_file: Callable[[str], tuple[str, bytes] | None] | None = None  # path and content of the metadata of a local or mapped action
+    mapped: Collection[str] = ()  # the repositories that folders stand for, in lower case
     silence: frozenset[str] = field(default_factory=frozenset)
     secrets: Callable[[], Collection[str]] = tuple  # the names of those that have a value, in upper case

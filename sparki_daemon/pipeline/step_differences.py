@@ -12,6 +12,7 @@ from sparki_daemon.pipeline.actions import action_name
 from sparki_daemon.pipeline.known_inputs import known_inputs, known_text
 from sparki_daemon.pipeline.local_actions import reached
 from sparki_daemon.pipeline.machine import Machine
+from sparki_daemon.pipeline.mapped import is_mapped
 
 _VERSIONS = {
     "actions/setup-python": ("python-version", "python-version-file"),
@@ -55,8 +56,10 @@ def absent_shell(step: StepPlan, job: JobPlan, plan: Plan, machine: Machine, pro
 
 def unrun_scripts(jobs: Iterable[JobPlan], machine: Machine) -> Iterator[Problem]:
     """Each `pre` of a local action that a job uses, and of those that these use; an action that the source has not is none here."""
-    for action in reached(jobs, machine.action_file) if machine.action_file else ():
+    for action in reached(jobs, machine.action_file, machine.mapped) if machine.action_file else ():
+        ours = is_mapped(action.uses, machine.mapped)
         for key, _ in action.runs.pairs:
-            if key.text == "pre":
-                message = f"the 'pre' script of '{action.uses}' is not run: neither does GitHub run one of a local action"
+            if key.text == "pre" and not (ours and action.by_job):
+                why = "it is used within another action" if ours else "neither does GitHub run one of a local action"
+                message = f"the 'pre' script of '{action.uses}' is not run: {why}"
                 yield Problem(code=codes.LOCAL_PRE, message=message, at=Position(action.file, key.line, key.column))

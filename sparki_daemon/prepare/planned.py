@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sparki_daemon.model.plan import Plan
 from sparki_daemon.model.problem import Position, Problem, SparkiError
 from sparki_daemon.pipeline.differences import differences, in_short
-from sparki_daemon.pipeline.document import Document
+from sparki_daemon.pipeline.document import Document, with_mapped
 from sparki_daemon.pipeline.expression.error import ExpressionError
 from sparki_daemon.pipeline.expression.evaluate import Scope
 from sparki_daemon.pipeline.expression.template import render
@@ -30,6 +30,7 @@ from sparki_daemon.prepare.asked import Asked
 from sparki_daemon.prepare.choice import by_event, by_name, by_push, is_outside, not_started
 from sparki_daemon.prepare.machine import machine_for, reader
 from sparki_daemon.source import files
+from sparki_daemon.source.action_copies import copied
 from sparki_daemon.source.changed import base_sha, changed_paths, pushed_paths
 from sparki_daemon.source.events import merged, payload
 from sparki_daemon.source.facts import Facts, facts
@@ -88,6 +89,7 @@ class Prepared:
     settings: Settings = field(default_factory=Settings)
     variables: Mapping[str, str] = field(default_factory=dict)
     left_out: tuple[Problem, ...] = ()  # the pipelines that only their `paths` keep from being started
+    actions: Mapping[str, str] = field(default_factory=dict)  # the copies of folders that stand for others' repositories
     proposal: Proposal | None = None  # the repository has no pipeline, and this one is planned
 
     @property
@@ -127,6 +129,7 @@ def prepare(
     workspace: str = "",
     client_env: Mapping[str, str] | None = None,
     secrets: Callable[[Repository], Collection[str]] | None = None,
+    actions: Mapping[str, str] | None = None,
 ) -> Prepared:
     """Everything that a run of `directory` needs, or the SparkiError that says what is wrong with which file.
 
@@ -135,7 +138,8 @@ def prepare(
     `event_payload`: laid over the payload that is made up. `inputs`: of a workflow_dispatch, as texts. `env`: the lowest layer of `env`.
     `matrix`: (key, value) pairs that legs must have. `workspace`: "source", each job begins with the source in place; "empty"; "": as each
     file's dialect has it. `client_env`: the variables by which programs are looked for; None: don't look. `secrets`: tells which secrets
-    have a value; asked only where a pipeline reads some.
+    have a value; asked only where a pipeline reads some. `actions`: the folders that stand for others' repositories, by owner/repository
+    in lower case; they are copied to a folder beside `objects`.
     """
     asked = Asked(
         pipelines=pipelines,
@@ -160,7 +164,8 @@ def prepare(
 
         proposal = proposal_for(snapshot, client_env)
         found = proposed_file(proposal)
-    machine = machine_for(known, settings, client_env, reader(repository, snapshot if ref else None))
+    copies = copied(actions, _beside(objects)) if actions else {}
+    machine = machine_for(known, settings, client_env, reader(repository, snapshot if ref else None), copies)
     machine = replace(machine, secrets=lambda: secrets(repository) if secrets else ())
     maker = _Maker(asked, repository, snapshot, known, machine)
     left_out: tuple[Problem, ...] = ()
@@ -174,7 +179,12 @@ def prepare(
         first = by_push(found, known, maker.paths)
         chosen = [(one, first.event) for one in first.chosen]
         left_out = not_started(first)
-    return Prepared(repository, snapshot, known, maker.all(chosen), settings, asked.variables, left_out, proposal)
+    return Prepared(repository, snapshot, known, maker.all(chosen), settings, asked.variables, left_out, copies, proposal)
+
+
+def _beside(objects: str) -> str:
+    """A new folder beside that of a snapshot's objects: named as those are, it is kept and swept as they are."""
+    return os.path.join(os.path.dirname(os.path.abspath(objects)), os.urandom(8).hex())
 
 
 def _settings_file(repository: Repository, snapshot: Snapshot, *, at_commit: bool) -> bytes | None:
@@ -249,11 +259,14 @@ class _Maker:
         )
         workspace = self.asked.workspace
         in_place = workspace == "source" or (not workspace and document.dialect is Dialect.SPARKI)
+        document = with_mapped(document, self.machine.mapped) if self.machine.mapped else document
         made = make_plan(document, github=github, inputs=inputs, variables=self.asked.variables, source_in_place=in_place)
         made = replace(made, env=(*by_hand(self.asked.env), *made.env))
         made = select_jobs(made, self.asked.jobs) if self.asked.jobs else made
         made = select_legs(made, self.asked.matrix) if self.asked.matrix else made
-        if self.machine.action_file and (problems := list(refused(made.jobs, self.machine.action_file))):
+        if self.machine.action_file and (
+            problems := list(refused(made.jobs, document.file, self.machine.action_file, self.machine.mapped))
+        ):
             raise SparkiError(*problems)
         return Planned(
             made,

@@ -1,4 +1,4 @@
-"""Reads the action.yml of a local action: what it takes, what it gives, what it runs.
+"""Reads the action.yml of a local or mapped action: what it takes, what it gives, what it runs.
 
 Source: actions/runner, Runner.Worker/action_yaml.json and ActionManifestManager.cs; GitHub's metadata syntax for actions.
 Loaded by the first step that uses such an action: YAML costs other jobs nothing.
@@ -7,13 +7,14 @@ Loaded by the first step that uses such an action: YAML costs other jobs nothing
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 
 from sparki_daemon.model.plan import Pairs, StepPlan, Template
 from sparki_daemon.model.problem import Position, Problem, SparkiError
 from sparki_daemon.pipeline.actions import action_name, is_local, native
 from sparki_daemon.pipeline.document import template_of
+from sparki_daemon.pipeline.mapped import Remote, is_mapped
 from sparki_daemon.pipeline.schema import Anything, Flag, Key, ListOf, MapOf, OneOf, Place, Record, Text
 from sparki_daemon.pipeline.shape import Shape
 from sparki_daemon.pipeline.spelling import did_you_mean
@@ -69,7 +70,7 @@ _NODE = Record(
         "using": _USING,
         "main": Key(_FILE, "The script that does the work.", required=True),
         "pre": Key(_FILE, "A script for the job's beginning; a local action's is not run."),
-        "pre-if": Key(_WHEN, "When it would run."),
+        "pre-if": Key(_WHEN, "When that runs."),
         "post": Key(_FILE, "A script for the job's end."),
         "post-if": Key(_WHEN, "When that runs."),
     }
@@ -100,22 +101,34 @@ class Input:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalAction:
-    """An action of the workspace; either `steps` or `main` is there."""
+    """An action of the workspace, or of a folder that stands for its repository; either `steps` or `main` is there."""
 
     folder: str  # absolute
     file: str  # of its metadata, as messages name it
     inputs: tuple[Input, ...] = ()
     outputs: Pairs = ()
     steps: tuple[StepPlan, ...] = ()
-    pre: str = ""  # which nobody runs
+    pre: str = ""  # which is run of a mapped action only
+    pre_if: Template | None = None
     main: str = ""  # relative to the folder
     post: str = ""
     post_if: Template | None = None
 
 
-def read_action(workspace: str, uses: str) -> LocalAction:
-    """The action in the folder that `uses` names, as it is now. Raises SparkiError with all that is wrong with it."""
-    folder = os.path.normpath(os.path.join(workspace, uses.replace("\\", "/")))
+def read_action(workspace: str, uses: str, mapped: Container[str] = ()) -> LocalAction:
+    """The action in the folder that `uses` names, as it is now. Raises SparkiError with all that is wrong with it.
+
+    `mapped`: keys of the repositories that folders stand for: it may use their actions.
+    """
+    return _action(workspace, uses, os.path.normpath(os.path.join(workspace, uses.replace("\\", "/"))), "", mapped)
+
+
+def read_mapped(root: str, named: Remote, mapped: Container[str]) -> LocalAction:
+    """The action that `named` is, of the repository that is at `root`. Raises as `read_action` does."""
+    return _action(root, f"{named.repository}/{named.path}".rstrip("/"), os.path.join(root, named.path), f"{named.repository}/", mapped)
+
+
+def _action(root: str, uses: str, folder: str, label: str, mapped: Container[str]) -> LocalAction:
     for name in NAMES:
         path = os.path.join(folder, name)
         try:
@@ -125,7 +138,7 @@ def read_action(workspace: str, uses: str) -> LocalAction:
             continue
         except OSError as error:
             raise SparkiError(Problem(code="unreadable_action", message=f"'{uses}/{name}' can't be read: {error.strerror}")) from None
-        return _read(data, os.path.relpath(path, workspace), folder)
+        return _read(data, f"{label}{os.path.relpath(path, root)}", os.path.normpath(folder), mapped)
     raise SparkiError(_missing(uses, folder))
 
 
@@ -137,7 +150,7 @@ def _missing(uses: str, folder: str) -> Problem:
     return Problem(code="no_such_action", message=message, hint=hint)
 
 
-def _read(data: bytes, file: str, folder: str) -> LocalAction:
+def _read(data: bytes, file: str, folder: str, mapped: Container[str]) -> LocalAction:
     root, text = load(data, file)
     if not isinstance(root, MappingNode):
         raise SparkiError(Problem(code="wrong_type", message="an action is a mapping with the key 'runs'", at=Position(file, 1, 1)))
@@ -151,7 +164,7 @@ def _read(data: bytes, file: str, folder: str) -> LocalAction:
     shape.check(root, _root(_COMPOSITE if composite else _NODE, Text(place=_OUTPUT) if composite else Anything()), "the action")
     items = runs.get("steps") if isinstance(runs, MappingNode) else None
     nodes = [item for item in items.items if isinstance(item, MappingNode)] if isinstance(items, SequenceNode) else []
-    problems = [*shape.problems, *_uses_problems(nodes, file)]
+    problems = [*shape.problems, *_uses_problems(nodes, file, mapped)]
     if problems:
         raise SparkiError(*sorted(dict.fromkeys(problems), key=lambda problem: (problem.at is None, problem.at)))
     assert isinstance(runs, MappingNode)  # the shape is right
@@ -162,6 +175,7 @@ def _read(data: bytes, file: str, folder: str) -> LocalAction:
         outputs=tuple(_outputs(root.get("outputs"))) if composite else (),
         steps=tuple(_step(index, node) for index, node in enumerate(nodes)),
         pre=_text(runs, "pre"),
+        pre_if=template_of(runs.get("pre-if")),
         main=_text(runs, "main"),
         post=_text(runs, "post"),
         post_if=template_of(runs.get("post-if")),
@@ -178,10 +192,10 @@ def _bad_using(using: ScalarNode, file: str) -> Problem:
     return Problem(code="wrong_value", message=f"'using' can't be '{using.text}'", at=at, hint=hint)
 
 
-def _uses_problems(steps: list[MappingNode], file: str) -> Iterator[Problem]:
+def _uses_problems(steps: list[MappingNode], file: str, mapped: Container[str]) -> Iterator[Problem]:
     for step in steps:
         uses = step.get("uses")
-        if isinstance(uses, ScalarNode) and not is_local(uses.text) and native(uses.text) is None:
+        if isinstance(uses, ScalarNode) and not (is_local(uses.text) or native(uses.text) or is_mapped(uses.text, mapped)):
             names = "an action of the workspace (./FOLDER) or a native one is needed"
             message = f"Sparki can't run the action '{uses.text}'" if action_name(uses.text) else f"'{uses.text}' names no action"
             yield Problem(code="unsupported_action", message=message, at=Position(file, uses.line, uses.column), hint=names)

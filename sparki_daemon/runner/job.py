@@ -74,6 +74,8 @@ class Job:
         self.summary = Summary(spec["log"])
         self.posts: list[Step] = []  # for the job's end, the last first
         self.posts_begun = 0
+        self.posts_of_pres: set[int] = set()  # the steps whose post was left by their pre
+        self.states: dict[int, dict[str, str]] = {}  # what pre, main and post of a step leave each other
         self.spec = spec
         self._held: list[dict[str, Any]] = []
         self._reason = ""
@@ -90,6 +92,8 @@ class Job:
         try:
             self._prepare()
             frame = Frame(self.scope, self.plan.steps, shell=self.plan.shell, working_directory=self.plan.working_directory)
+            for step in self._pre_steps(frame):
+                self._do(step)
             steps = [*reversed(self.plan.steps)]
             while (steps or self.posts) and not self._orphaned:
                 self._do(Step(self, steps.pop(), frame) if steps else self.posts.pop())
@@ -175,6 +179,13 @@ class Job:
         minutes = self.scope.minutes(template) if template else host.limits.job_minutes
         if minutes > 0:
             host.loop.after("job", minutes * host.limits.minute_s, lambda: self._time_out(minutes))
+
+    def _pre_steps(self, frame: Frame) -> list[Step]:
+        if not self.run_file.spec.get("actions"):
+            return []
+        from sparki_daemon.runner.local_action import pre_steps  # noqa: PLC0415  # it loads YAML
+
+        return pre_steps(self, frame)
 
     def _time_out(self, minutes: int) -> None:
         if self.scope.status != CANCELLED:

@@ -65,15 +65,15 @@ def native(step: Step, action: Native, *, post: bool) -> Start:
     return lambda: fork(lambda: action.work(post=post)(call), env, job.workspace, job.output.write_fd)
 
 
-def javascript(step: Step, action: LocalAction, inputs: Mapping[str, str], *, post: bool) -> Start:
+def javascript(step: Step, action: LocalAction, inputs: Mapping[str, str], script: str) -> Start:
     """How to start a script of a JavaScript action with the machine's node, whichever it asks for. Raises OSError.
 
     Source: actions/runner, Handlers/Handler.cs and NodeScriptActionHandler.cs.
     """
     job = step.job
-    path = os.path.join(action.folder, action.post if post else action.main)
+    path = os.path.join(action.folder, script)
     if not os.path.isfile(path):
-        raise OSError(f"{action.file} names the script '{action.post if post else action.main}', which is not there")
+        raise OSError(f"{action.file} names the script '{script}', which is not there")
     env = environment(step)
     # GitHub's runner brings its own node, whatever a step has put into PATH.
     program = job.host.programs.find("node", job.base_env) or job.host.programs.find("node", env)

@@ -1,4 +1,7 @@
-"""Runs an action of the workspace: a composite one step by step within its own step, a JavaScript one with node."""
+"""Runs an action of the workspace, or of a folder that stands for its repository.
+
+A composite one runs step by step within its own step, a JavaScript one with node.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,15 @@ from typing import TYPE_CHECKING
 
 from sparki_daemon.model.problem import SparkiError
 from sparki_daemon.runner import launch
-from sparki_daemon.runner.action_file import LocalAction, read_action
+from sparki_daemon.runner.action_file import LocalAction, read_action, read_mapped
 from sparki_daemon.runner.annotations import annotation
 from sparki_daemon.runner.frame import MOST_DEPTH, Frame
+from sparki_daemon.runner.others import folder_of, stands_for
 from sparki_daemon.runner.scope import FAILURE, CompositeScope
-from sparki_daemon.runner.step import ALWAYS, Step
+from sparki_daemon.runner.step import ALWAYS, Post, Step
 
 if TYPE_CHECKING:
+    from sparki_daemon.runner.job import Job
     from sparki_daemon.runner.scope import JobScope
 
 
@@ -21,7 +26,7 @@ def run(step: Step) -> None:
     """Do what the action says that the step's `uses` names. Raises BadValue, and OSError for a script that can't be started."""
     uses = step.plan.uses
     try:
-        action = read_action(step.job.workspace, uses)
+        action = _read(step.job, uses)
     except SparkiError as error:
         for problem in error.problems:
             step.effects.fail(
@@ -32,12 +37,51 @@ def run(step: Step) -> None:
     if not action.main:
         _composite(step, action, inputs)
         return
-    if action.pre:  # as on GitHub, whose runner learns only here what the action is, and warns too
+    if action.pre and stands_for(step.job, uses):
+        if not step.is_own:
+            _warn(step, f"the 'pre' script of '{uses}' is not run: it is used within another action (SPK021)")
+    elif action.pre:  # as on GitHub, whose runner learns only here what the action is, and warns too
         _warn(step, f"the 'pre' script of '{uses}' is not run: that is done for actions of other repositories only (SPK021)")
-    if action.post:
+    _leave_post(step, action)
+    step.run_process(launch.javascript(step, action, inputs, action.main))
+
+
+def pre_steps(job: Job, frame: Frame) -> list[Step]:
+    """What the mapped actions that a job's own steps use have for its beginning, in the steps' order.
+
+    An action that can't be read has none here: the step that uses it says what is wrong. Source: actions/runner, JobExtension.cs.
+    """
+    found = []
+    for plan in job.plan.steps:
+        if not stands_for(job, plan.uses):
+            continue
+        try:
+            action = _read(job, plan.uses)
+        except (SparkiError, OSError):
+            continue
+        if action.pre:
+            post = Post("Pre", action.pre_if or ALWAYS, {}, lambda step, action=action: _pre(step, action))  # type: ignore[misc]
+            found.append(Step(job, plan, frame, post=post, pre=True))
+    return found
+
+
+def _pre(step: Step, action: LocalAction) -> launch.Start:
+    _leave_post(step, action)
+    return launch.javascript(step, action, _inputs(step, action), action.pre)
+
+
+def _leave_post(step: Step, action: LocalAction) -> None:
+    if action.post and step.plan.index not in step.job.posts_of_pres:
+        if step.is_pre:
+            step.job.posts_of_pres.add(step.plan.index)
         # The inputs are evaluated anew at the job's end, as on GitHub: the variables may have changed.
-        step.leave_for_later(action.post_if or ALWAYS, lambda post: launch.javascript(post, action, _inputs(post, action), post=True))
-    step.run_process(launch.javascript(step, action, inputs, post=False))
+        step.leave_for_later(action.post_if or ALWAYS, lambda post: launch.javascript(post, action, _inputs(post, action), action.post))
+
+
+def _read(job: Job, uses: str) -> LocalAction:
+    mapped = job.run_file.spec.get("actions", {})
+    named = stands_for(job, uses)
+    return read_mapped(folder_of(job, named), named, mapped) if named else read_action(job.workspace, uses, mapped)
 
 
 def _inputs(step: Step, action: LocalAction) -> dict[str, str]:

@@ -13,6 +13,7 @@ from sparki_daemon.runner import launch
 from sparki_daemon.runner.child import Child, exit_code
 from sparki_daemon.runner.effects import Effects
 from sparki_daemon.runner.frame import Frame
+from sparki_daemon.runner.others import stands_for
 from sparki_daemon.runner.scope import CANCELLED, FAILURE, SKIPPED, SUCCESS, BadValue
 from sparki_daemon.runner.shells import ShellError
 
@@ -26,7 +27,7 @@ _MOST_SIGNAL = 64  # Linux's SIGRTMAX: a shell gives 128 + n for what signal n k
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """What a step does once all steps of its job are done."""
+    """What a step does once all steps of its job are done, or before the first."""
 
     title: str
     condition: Template
@@ -35,14 +36,23 @@ class Post:
 
 
 class Step:
-    """A step of `job`, from its condition to its end; with `outer` one within a composite action, with `post` the end of one."""
+    """A step of `job`, from its condition to its end.
 
-    def __init__(self, job: Job, plan: StepPlan, frame: Frame, *, outer: Step | None = None, post: Post | None = None) -> None:
+    With `outer` one within a composite action; with `post` the end of one, or with `pre` too its beginning.
+    """
+
+    def __init__(
+        self, job: Job, plan: StepPlan, frame: Frame, *, outer: Step | None = None, post: Post | None = None, pre: bool = False
+    ) -> None:
         self.job = job
         self.plan = plan
         self.frame = frame
         self.scope = frame.scope
         self.effects: Effects = Effects(job, frame, outer.effects if outer else None)
+        self.is_own = outer is None  # a step of the job, of no action
+        self.is_pre = pre
+        if self.is_own and (pre or not post):
+            self.effects.state = job.states.setdefault(plan.index, {})  # pre, main and post share it
         self.own_env: dict[str, str] = {}
         self.child: Child | None = None
         self.within: Step | None = None  # the one that runs of a composite action's
@@ -63,8 +73,8 @@ class Step:
 
     @property
     def state(self) -> dict[str, str]:
-        """What a post step gets from its main one."""
-        return self._post.state if self._post else {}
+        """What a step gets from what ran before it of the same action."""
+        return self._post.state if self._post and not self.is_pre else self.effects.state
 
     @property
     def reason(self) -> str:
@@ -192,7 +202,7 @@ class Step:
                 self.run_process(start)
             finally:
                 launch.remove(path)
-        elif is_local(self.plan.uses):
+        elif is_local(self.plan.uses) or stands_for(self.job, self.plan.uses):
             from sparki_daemon.runner import local_action  # noqa: PLC0415  # it loads YAML
 
             local_action.run(self)
@@ -204,7 +214,8 @@ class Step:
 
     def leave_for_later(self, condition: Template, start: Callable[[Step], launch.Start]) -> None:
         """Have something started at the job's end, after what is left for later from now on."""
-        post = Post(f"Post {self.title}", condition, self.effects.state, start)
+        title = self._main_title() if self.is_pre else self.title
+        post = Post(f"Post {title}", condition, self.effects.state, start)
         self.job.posts.append(Step(self.job, self.plan, self.frame, post=post))
 
     def run_process(self, start: launch.Start) -> None:
@@ -295,7 +306,10 @@ class Step:
 
     def _plain_title(self) -> str:
         if self._post:
-            return self._post.title
+            return f"Pre {self._main_title()}" if self.is_pre else self._post.title
+        return self._main_title()
+
+    def _main_title(self) -> str:
         if self.plan.name and "${{" not in self.plan.name.text:
             return self.plan.name.text
         if self.plan.run is None:

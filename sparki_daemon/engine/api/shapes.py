@@ -57,6 +57,12 @@ START: Schema = request(
         "variables": {"type": "object", "additionalProperties": TEXT, "default": {}},
         "lowest_env": {"type": "object", "additionalProperties": TEXT, "default": {}, "description": "the lowest layer of env"},
         **SECRETS,
+        "actions": {
+            "type": "object",
+            "propertyNames": {"pattern": "^[^/\\x00A-Z]+/[^/\\x00A-Z]+$", "maxLength": 200},
+            "additionalProperties": {"type": "string", "pattern": "^/[^\\x00]*$", "maxLength": 4096},
+            "description": "folders that stand for others' repositories, by owner/repository in lower case",
+        },
         "matrix": {
             "type": "array",
             "maxItems": 100,

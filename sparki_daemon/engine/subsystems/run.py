@@ -257,6 +257,7 @@ def _prepared(request: dict[str, Any], objects: str, secret_names: Callable[[Rep
         workspace=request.get("workspace", ""),
         client_env=request["env"],
         secrets=secret_names,
+        actions=request.get("actions"),
     )
 
 

@@ -1,0 +1,66 @@
+"""Copies the folders that stand for others' repositories, so that a run and its retries have them as they were when it began."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from collections.abc import Iterator, Mapping
+
+from sparki_daemon.model.problem import Problem, SparkiError
+from sparki_daemon.system.files import remove_tree, sync_folder
+
+_LEFT_OUT = frozenset({".git"})  # what GitHub hands out has none either
+
+
+def copied(folders: Mapping[str, str], into: str) -> dict[str, str]:
+    """Copy folders (by owner/repository) to folders of these names in `into`; where each is now. All of them are on the disk then.
+
+    Links stay links; what is neither file, link nor folder is left out. `into` is new; it is gone again where the copying fails.
+    Raises SparkiError `unreadable_action`.
+    """
+    found: dict[str, str] = {}
+    try:
+        for name, folder in folders.items():
+            found[name] = os.path.join(into, *name.split("/"))
+            os.makedirs(os.path.dirname(found[name]), mode=0o700, exist_ok=True)
+            shutil.copytree(folder, found[name], symlinks=True, ignore=_left_out)
+        for path in _bottom_up(into):
+            _sync(path)
+    except OSError as error:
+        remove_tree(into)
+        message = f"the folders that --action gives can't be copied: {_why(error)}"
+        raise SparkiError(Problem(code="unreadable_action", message=message)) from None
+    return found
+
+
+def _left_out(folder: str, names: list[str]) -> set[str]:
+    """What isn't copied of a folder."""
+    kinds = {name: os.lstat(os.path.join(folder, name)).st_mode for name in names}
+    return {
+        name for name, mode in kinds.items() if name in _LEFT_OUT or not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or stat.S_ISLNK(mode))
+    }
+
+
+def _bottom_up(folder: str) -> Iterator[str]:
+    for path, _, names in os.walk(folder, topdown=False):
+        yield from (os.path.join(path, name) for name in names)
+        yield path
+
+
+def _sync(path: str) -> None:
+    if os.path.isdir(path):
+        sync_folder(path)
+    elif not os.path.islink(path):
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+
+def _why(error: OSError) -> str:
+    if isinstance(error, shutil.Error):  # its only argument lists (from, to, why) of each
+        path, _, why = error.args[0][0]
+        return f"{path}: {str(why).rpartition('] ')[2]}"
+    return f"{error.filename}: {error.strerror}"
