@@ -78,7 +78,7 @@ def test_without_its_folder_the_action_is_refused_and_the_flag_is_told(folder: P
     said = sparki(folder, "run", "ci", code=2)
 
     assert "ci.yml:8:16" in said
-    assert "--action OWNER/REPO=DIR" in said
+    assert "--action" in said
 
 
 def test_what_a_mapped_action_can_not_do_is_refused_with_its_place_before_a_step_runs(folder: Path) -> None:
