@@ -13,10 +13,12 @@ from sparki_daemon.model.plan import Plan
 from sparki_daemon.model.problem import SparkiError
 from sparki_daemon.pipeline.dialect import replaced
 from sparki_daemon.pipeline.differences import in_short
+from sparki_daemon.pipeline.document import Document
 from sparki_daemon.pipeline.reader import read
 from sparki_daemon.pipeline.render import plan_json, plan_text
-from sparki_daemon.pipeline.select import names_of, starts_on_push
+from sparki_daemon.pipeline.select import names_of
 from sparki_daemon.prepare import Prepared, prepare
+from sparki_daemon.prepare.listing import started_by_push
 from sparki_daemon.source import files
 from sparki_daemon.source.repository import Repository, find
 from sparki_daemon.vault.sources import Sources
@@ -89,10 +91,13 @@ def _in_ascii(text: str) -> str:
 def show_list(output: Output, here: str) -> int:
     """Print this repository's pipelines: what they answer to, and whether a push of this branch would start them."""
     repository = find(here)
-    branch = (repository.branch or "").removeprefix("refs/heads/") or "HEAD"
     found = files.pipelines(repository)
     instead = replaced(found)
-    entries = [{**_entry(file, data, branch), "replaced_by": instead.get(file)} for file, data in found.items()]
+    checked = {file: _read(data, file) for file, data in found.items()}
+    documents = [one for file, one in checked.items() if isinstance(one, Document) and file not in instead]
+    with tempfile.TemporaryDirectory(prefix="sparki-list-") as scratch:
+        starting = started_by_push(documents, repository, lambda: f"{scratch}/objects")
+    entries = [{**_entry(file, one, starts=file in starting), "replaced_by": instead.get(file)} for file, one in checked.items()]
     if output.as_json:
         output.document({"pipelines": entries})
     elif entries:
@@ -102,18 +107,23 @@ def show_list(output: Output, here: str) -> int:
     return 0
 
 
-def _entry(file: str, data: bytes, branch: str) -> dict[str, Any]:
+def _read(data: bytes, file: str) -> Document | int:
+    """A pipeline file's document, or how many errors it has."""
     try:
-        document = read(data, file)
+        return read(data, file)
     except SparkiError:
-        errors = len(check(data, file).errors)
-        return {"pipeline": names_of(file, "")[2], "name": None, "file": file, "events": [], "starts": False, "errors": errors}
+        return len(check(data, file).errors)
+
+
+def _entry(file: str, document: Document | int, *, starts: bool) -> dict[str, Any]:
+    if isinstance(document, int):
+        return {"pipeline": names_of(file, "")[2], "name": None, "file": file, "events": [], "starts": False, "errors": document}
     return {
         "pipeline": names_of(file, "")[2],
         "name": document.name,
         "file": file,
         "events": list(dict.fromkeys(trigger.event for trigger in document.triggers)),
-        "starts": starts_on_push(document, branch),
+        "starts": starts,
         "errors": 0,
     }
 

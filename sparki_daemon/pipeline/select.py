@@ -69,11 +69,6 @@ def _takes_paths(paths: Sequence[str], filters: Filters) -> bool:
     return any(passes(path, only, ignore) for path in paths[:_MOST_PATHS])
 
 
-def starts_on_push(document: Document, branch: str) -> bool:
-    """Whether a push of the branch would start the pipeline, whichever files it changed."""
-    return starts(document, Occurrence(event="push", branch=branch))
-
-
 def event_for(document: Document) -> str:
     """The event that a pipeline that was named runs on when none is asked for: the first of its own that Sparki can make up."""
     own = {trigger.event for trigger in document.triggers}

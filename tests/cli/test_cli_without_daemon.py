@@ -121,6 +121,27 @@ def test_pipelines_are_listed_broken_ones_too(project: Program, folder: Path, go
     ]
 
 
+def test_the_list_marks_what_a_push_would_start_its_paths_obeyed(project: Program, folder: Path) -> None:
+    workflows = folder / ".github" / "workflows"
+    jobs = "jobs: {a: {runs-on: ubuntu-latest, steps: [{run: a}]}}\n"
+    for name, pattern in (("docs", "docs/**"), ("src", "src/**")):
+        (workflows / f"{name}.yml").write_text(f"on: {{push: {{paths: ['{pattern}']}}}}\n{jobs}")
+    subprocess.run(["git", "add", "."], cwd=folder, check=True)
+    identity = ["-c", "user.name=A", "-c", "user.email=a@b"]
+    subprocess.run(["git", *identity, "commit", "-q", "-m", "second"], cwd=folder, check=True)
+    for words in (["remote", "add", "origin", "https://example.org/a/b.git"], ["update-ref", "refs/remotes/origin/main", "HEAD"]):
+        subprocess.run(["git", *words], cwd=folder, check=True)
+    (folder / "src").mkdir()
+    (folder / "src" / "new").write_text("not committed yet\n")
+
+    entries = json.loads(project("run", "--list", "--json").stdout)["pipelines"]
+    plans = [json.loads(line)["pipeline"]["file"] for line in project("run", "--plan", "--json").stdout.splitlines()]
+
+    marked = [entry["file"] for entry in entries if entry["starts"]]
+    assert marked == [".github/workflows/ci.yml", ".github/workflows/src.yml"]
+    assert plans == marked
+
+
 def test_outside_a_repository_the_error_says_so(sparki: Program) -> None:
     done = sparki("run", "--list")
     assert done.returncode == 2

@@ -8,7 +8,7 @@ from sparki_daemon.model.problem import SparkiError
 from sparki_daemon.pipeline.document import Document
 from sparki_daemon.pipeline.globs import compiled, matches, passes
 from sparki_daemon.pipeline.reader import read
-from sparki_daemon.pipeline.select import named, names_of, started, starts_on_push
+from sparki_daemon.pipeline.select import Occurrence, named, names_of, started, starts
 
 JOBS = "\njobs: {a: {runs-on: x, steps: [{run: a}]}}\n"
 
@@ -78,7 +78,7 @@ def test_the_last_pattern_that_fits_decides() -> None:
     ],
 )
 def test_a_push_of_the_branch_starts_what_its_filters_let_through(on: str, verdict: bool) -> None:
-    assert starts_on_push(document(on), "main") is verdict
+    assert starts(document(on), Occurrence(event="push", branch="main")) is verdict
 
 
 @pytest.mark.parametrize(
