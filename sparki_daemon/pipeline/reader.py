@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from itertools import islice
 
@@ -18,7 +18,7 @@ from sparki_daemon.pipeline.rules import empty_reads, rule_problems
 from sparki_daemon.pipeline.schema import Dialect
 from sparki_daemon.pipeline.shape import Shape
 from sparki_daemon.pipeline.strategy import is_static, strategy_of
-from sparki_daemon.pipeline.yaml_node import MappingNode, ScalarNode, SourceText
+from sparki_daemon.pipeline.yaml_node import MappingNode, Node, ScalarNode, SequenceNode, SourceText
 from sparki_daemon.pipeline.yaml_reader import load_with_problems
 
 MAX_PROBLEMS = 100
@@ -52,8 +52,7 @@ def read(data: bytes, file: str, dialect: Dialect | None = None) -> Document:
         *rule_problems(document, root.get("jobs")),
         *graph_problems(document.jobs),
     ]
-    if not _errors(shape.problems):  # a misshapen strategy can't be computed
-        problems += _strategy_problems(document)
+    problems += _strategy_problems(document, {(at.line, at.column) for problem in _errors(shape.problems) if (at := problem.at)})
     errors = _errors(problems)
     if errors:
         raise SparkiError(*_capped(_in_order(errors)))
@@ -72,14 +71,28 @@ def read(data: bytes, file: str, dialect: Dialect | None = None) -> Document:
     )
 
 
-def _strategy_problems(document: Document) -> Iterator[Problem]:
-    """What is wrong with the strategies that hold no expression."""
+def _strategy_problems(document: Document, misshapen: Collection[tuple[int, int]]) -> Iterator[Problem]:
+    """What is wrong with the strategies that hold no expression, and nothing `misshapen` (line and column): those can't be computed."""
     for job in document.jobs:
-        if is_static(job.strategy):
+        if is_static(job.strategy) and not any(place in misshapen for place in _places(job.strategy)):
             try:
                 strategy_of(job.strategy, document.file, Scope({}))
             except SparkiError as error:
                 yield from error.problems
+
+
+def _places(node: Node | None) -> Iterator[tuple[int, int]]:
+    """Where a node stands, and all within it, keys too; what an alias brings stands at its anchor."""
+    if node is None:
+        return
+    yield node.line, node.column
+    if isinstance(node, SequenceNode):
+        for item in node.items:
+            yield from _places(item)
+    elif isinstance(node, MappingNode):
+        for key, value in (*node.pairs, *node.repeated):
+            yield key.line, key.column
+            yield from _places(value)
 
 
 def _errors(problems: Iterable[Problem]) -> list[Problem]:

@@ -13,6 +13,8 @@ from sparki_daemon.pipeline.spelling import did_you_mean, listed
 from sparki_daemon.pipeline.static import check_expressions, condition_of, expressions_of, problem_at
 from sparki_daemon.pipeline.yaml_node import MappingNode, Node, ScalarNode, SequenceNode, SourceText
 
+_NO_MERGE = "GitHub knows no merge keys: repeat the keys, or use an alias for a whole value"
+
 
 class Shape:
     """One check of one file: `problems` and, by the id of its scalar, every expression that could be parsed."""
@@ -102,6 +104,9 @@ class Shape:
             else:
                 if not key.text:
                     self.problem("empty_value", f"a key under {label} must not be empty", key)
+                if key.text == "<<" and not isinstance(value, ScalarNode):
+                    self.problem("wrong_type", f"{label} can't be merged with another mapping", key, _NO_MERGE)
+                    continue
                 self.check(value, kind.value, f"{kind.each} '{key.text}'".lstrip(), place)
 
     def _plain_key(self, key: ScalarNode, label: str, place: Place | None, *, computed: bool = True) -> bool:
@@ -146,7 +151,7 @@ class Shape:
             self.problem("conflicting_key", f"'{key.text}' can't stand beside '{beside}'", key, "keep one of them")
             return
         names = {name for record in fitting for name in record.keys}
-        hint = "GitHub knows no merge keys: repeat the keys, or use an alias for a whole value" if key.text == "<<" else ""
+        hint = _NO_MERGE if key.text == "<<" else ""
         hint = hint or did_you_mean(key.text, names) or (f"known here: {', '.join(sorted(names))}" if 0 < len(names) <= 12 else "")
         self.problem("unknown_key", f"{label} has no key '{key.text}'", key, hint)
 

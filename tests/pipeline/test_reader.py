@@ -46,6 +46,36 @@ def test_problems_come_in_file_order_and_those_of_an_alias_once() -> None:
     assert [str(problem.at) for problem in found] == ["ci.yml:2:15", "ci.yml:4:36", "ci.yml:5:35"]
 
 
+def test_a_wrong_matrix_is_told_beside_what_is_wrong_elsewhere() -> None:
+    found = problems(
+        "on: push\njobs:\n  a:\n    runs-on: x\n    strategy: {matrix: {os: [a], v: []}}\n    steps: [{rnu: a}]\n"
+        "  b: {runs-on: x, strategy: {matrix: {os: [a], exclude: [{so: a}]}, max: 1}, steps: [{run: a}]}\n"
+    )
+
+    assert [(problem.code, str(problem.at)) for problem in found if problem.code != "missing_key"] == [
+        ("empty_matrix", "ci.yml:5:37"),
+        ("unknown_key", "ci.yml:6:14"),
+        ("unknown_key", "ci.yml:7:69"),  # a strategy that is misshapen is not computed
+    ]
+
+
+@pytest.mark.parametrize("misshapen", ["matrix: x", "matrix: {include: 1}", "matrix: {a: {b: c}}", "fail-fast: 7", "[a]", "{max: &m 1}"])
+def test_a_misshapen_strategy_is_no_trouble_wherever_its_alias_stands(misshapen: str) -> None:
+    strategy = misshapen if misshapen[0] in "[{" else f"{{{misshapen}}}"
+    found = problems(
+        f"on: push\njobs:\n  a: {{runs-on: x, strategy: &s {strategy}, steps: [{{run: a}}]}}\n"
+        "  b: {runs-on: x, strategy: *s, steps: [{run: a}]}\n"
+    )
+
+    assert {problem.at.line for problem in found if problem.at} == {3}
+
+
+def test_a_merge_key_is_told_as_one_where_any_key_may_stand() -> None:
+    (found,) = problems("on: push\nenv:\n  <<: {A: b}\njobs: {a: {runs-on: x, steps: [{run: a}]}}\n")
+
+    assert (str(found.at), "merge keys" in found.hint) == ("ci.yml:3:3", True)
+
+
 def test_a_hundred_problems_are_told_and_then_how_many_more() -> None:
     found = problems(
         "on: push\njobs:\n  a:\n    runs-on: x\n    steps: [{run: a}]\n"
