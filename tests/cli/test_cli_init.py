@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,11 +16,13 @@ MAKEFILE = "all:\n\t@echo built\ntest:\n\t@echo tested\n"
 
 
 @pytest.fixture
-def project(sparki: Program, folder: Path) -> Program:
+def project(sparki: Program, home: Path, folder: Path) -> Iterator[Program]:
     """A repository with a makefile and nothing of Sparki's or GitHub's."""
     subprocess.run(["git", "init", "-q", "-b", "main"], cwd=folder, check=True)
     (folder / "Makefile").write_text(MAKEFILE)
-    return sparki
+    yield sparki
+    if (home / "daemon.json").exists():  # `run` starts one, and hears from it that nothing fits
+        sparki("daemon", "stop", "--force")
 
 
 def test_init_writes_a_pipeline_that_runs_as_the_proposal_did(project: Program, folder: Path) -> None:
