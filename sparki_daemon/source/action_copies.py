@@ -24,7 +24,7 @@ def copied(folders: Mapping[str, str], into: str) -> dict[str, str]:
         for name, folder in folders.items():
             found[name] = os.path.join(into, *name.split("/"))
             os.makedirs(os.path.dirname(found[name]), mode=0o700, exist_ok=True)
-            shutil.copytree(folder, found[name], symlinks=True, ignore=_left_out)
+            shutil.copytree(folder, found[name], symlinks=True, ignore=lambda path, names: _left_out(path, names, into))
         for path in _bottom_up(into):
             _sync(path)
     except OSError as error:
@@ -34,12 +34,16 @@ def copied(folders: Mapping[str, str], into: str) -> dict[str, str]:
     return found
 
 
-def _left_out(folder: str, names: list[str]) -> set[str]:
-    """What isn't copied of a folder."""
-    kinds = {name: os.lstat(os.path.join(folder, name)).st_mode for name in names}
-    return {
-        name for name, mode in kinds.items() if name in _LEFT_OUT or not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or stat.S_ISLNK(mode))
-    }
+def _left_out(folder: str, names: list[str], into: str) -> set[str]:
+    """What isn't copied of a folder: the copy itself too, where the state folder lies within it."""
+    return {name for name in names if name in _LEFT_OUT or not _is_copied(os.path.join(folder, name), into)}
+
+
+def _is_copied(path: str, into: str) -> bool:
+    found = os.lstat(path)
+    if stat.S_ISDIR(found.st_mode):
+        return not os.path.samestat(found, os.lstat(into))
+    return stat.S_ISREG(found.st_mode) or stat.S_ISLNK(found.st_mode)
 
 
 def _bottom_up(folder: str) -> Iterator[str]:
