@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from sparki_cli.options import COMMANDS, FLAG, GROUPS, MANY, NUMBER, Argument, Command, Option
+from sparki_cli.declare import FLAG, MANY, NUMBER, Argument, Command, Option
+from sparki_cli.options import COMMANDS, GROUPS
 from sparki_daemon.client.version import VERSION
 
 TYPE_CHECKING = False

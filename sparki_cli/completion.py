@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 
-from sparki_cli.options import COMMANDS, FLAG, GROUPS, MANY, Command, Option, command_in
+from sparki_cli.declare import FLAG, MANY, Command, Option
+from sparki_cli.options import COMMANDS, GROUPS, command_in
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

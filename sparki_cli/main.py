@@ -12,7 +12,8 @@ import os
 import signal
 import sys
 
-from sparki_cli.options import Command, command_in, parse
+from sparki_cli.declare import Command
+from sparki_cli.options import command_in, parse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -2,74 +2,13 @@
 
 from __future__ import annotations
 
+from sparki_cli.declare import DIRECTORY, FLAG, MANY, NUMBER, TEXT, Argument, Command, Option
+from sparki_cli.deploy_options import DEPLOY_COMMANDS, DEPLOY_GROUPS
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-FLAG, TEXT, NUMBER, MANY = "flag", "text", "number", "many"  # what an option takes: nothing, a word, a count from 1, a word each time
-
-
-class Option:
-    """`flags` are what is typed; `name` is the parameter of the command's function."""
-
-    __slots__ = ("choices", "default", "flags", "help", "kind", "metavar", "name")
-
-    def __init__(
-        self,
-        name: str,
-        flags: tuple[str, ...],
-        kind: str,
-        text: str,
-        *,
-        metavar: str = "",
-        choices: tuple[str, ...] = (),
-        default: Any = None,
-    ) -> None:
-        self.name = name
-        self.flags = flags
-        self.kind = kind
-        self.help = text
-        self.metavar = metavar
-        self.choices = choices
-        self.default: Any = False if kind == FLAG else [] if kind == MANY else default
-
-
-class Argument:
-    """A word by its place; `many` takes all that are left."""
-
-    __slots__ = ("help", "many", "metavar", "name", "required")
-
-    def __init__(self, name: str, metavar: str, text: str, *, many: bool = False, required: bool = False) -> None:
-        self.name = name
-        self.metavar = metavar
-        self.help = text
-        self.many = many
-        self.required = required
-
-
-class Command:
-    """`function` is "module:name"; it takes the output, and the values by the names of arguments and options."""
-
-    __slots__ = ("arguments", "function", "help", "name", "options")
-
-    def __init__(
-        self, name: str, function: str, text: str, *, arguments: tuple[Argument, ...] = (), options: tuple[Option, ...] = ()
-    ) -> None:
-        self.name = name  # "daemon start": a command of the group `daemon`
-        self.function = function
-        self.help = text
-        self.arguments = arguments
-        self.options = (*options, *COMMON)
-
-
-COMMON = (
-    Option("as_json", ("--json",), FLAG, "Answer in JSON."),
-    Option("jq", ("--jq",), TEXT, "Answer in JSON, filtered by a jq expression; on a stream, each line.", metavar="EXPR"),
-    Option("quiet", ("--quiet", "-q"), FLAG, "Say less: results and errors only."),
-    Option("verbose", ("--verbose", "-v"), FLAG, "Say more."),
-    Option("no_color", ("--no-color",), FLAG, "No colour."),
-)
-DIRECTORY = Option("directory", ("--directory", "-C"), TEXT, "Work as if started in DIR.", metavar="DIR")
 SECRETS = (
     Option("secrets", ("--secret",), MANY, "A secret: its value is in the environment, else it is set here (repeatable).", metavar="NAME"),
     Option("secret_files", ("--secret-file",), MANY, "NAME=value lines of secrets (repeatable).", metavar="FILE"),
@@ -102,6 +41,7 @@ GIVEN = (  # what a run is given, here and inside a CI service
 )
 PIPELINES = Argument("pipelines", "PIPELINE", "A file, its stem, or its name; none: those that a push would start.", many=True)
 RUN = Argument("run", "RUN", "An id (r-…), a unique prefix of one, or `latest`.", required=True)
+RUN_OR_DEPLOYMENT = Argument("run", "RUN", "A run: an id (r-…), a unique prefix, or `latest`; or a deployment (d-…).", required=True)
 
 COMMANDS = (
     Command(
@@ -160,14 +100,20 @@ COMMANDS = (
             DIRECTORY,
         ),
     ),
-    Command("show", "sparki_cli.runs:show", "Show a run with its jobs and steps.", arguments=(RUN,), options=(DIRECTORY,)),
+    Command(
+        "show",
+        "sparki_cli.runs:show",
+        "Show a run with its jobs and steps, or a deployment with its steps.",
+        arguments=(RUN_OR_DEPLOYMENT,),
+        options=(DIRECTORY,),
+    ),
     Command(
         "logs",
         "sparki_cli.logs:logs",
-        "Print the log of a run, or of one of its jobs.",
-        arguments=(RUN, Argument("job", "JOB", "A job of the run.")),
+        "Print the log of a run, of one of its jobs, or of a deployment.",
+        arguments=(RUN_OR_DEPLOYMENT, Argument("job", "JOB", "A job of the run.")),
         options=(
-            Option("follow", ("--follow", "-f"), FLAG, "Go on until the run has ended."),
+            Option("follow", ("--follow", "-f"), FLAG, "Go on until the run or deployment has ended."),
             Option("step", ("--step",), TEXT, "Only this step: its name, id, or number from 1.", metavar="STEP"),
             DIRECTORY,
         ),
@@ -187,9 +133,14 @@ COMMANDS = (
     Command(
         "cancel",
         "sparki_cli.runs:cancel",
-        "Cancel a run.",
-        arguments=(RUN,),
-        options=(Option("force", ("--force",), FLAG, "Kill at once: no grace, no always() steps."), DIRECTORY),
+        "Cancel a run or a deployment.\n\n"
+        "A deployment is taken back as far as it has come: before the switch it leaves nothing, after it the old release serves again.",
+        arguments=(RUN_OR_DEPLOYMENT,),
+        options=(
+            Option("force", ("--force",), FLAG, "A run: kill at once, with no grace and no always() steps."),
+            Option("keep", ("--keep",), FLAG, "A deployment that has switched: keep what is live, and watch it no longer."),
+            DIRECTORY,
+        ),
     ),
     Command(
         "retry",
@@ -198,6 +149,7 @@ COMMANDS = (
         arguments=(RUN,),
         options=(Option("failed", ("--failed",), FLAG, "Only the jobs that went red, and those after them."), *SECRETS, DETACH, DIRECTORY),
     ),
+    *DEPLOY_COMMANDS,
     Command(
         "validate",
         "sparki_cli.check:validate",
@@ -279,6 +231,7 @@ COMMANDS = (
     ),
 )
 GROUPS = {
+    **DEPLOY_GROUPS,
     "secret": "Secrets of this repository, kept in the keyring or in an encrypted file.",
     "daemon": "The background process that holds and executes runs; it starts by itself when needed.",
 }

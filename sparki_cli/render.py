@@ -26,6 +26,10 @@ STATUS = {  # glyph, its letter where glyphs can't be shown, style
     "running": ("◐", "~", "cyan"),
     "waiting": ("○", "o", "dim"),
     "queued": ("○", "o", "dim"),
+    "live": ("✓", "v", "green"),
+    "failed": ("✗", "x", "red"),
+    "reverted": ("✗", "x", "red"),
+    "unknown": ("?", "?", "red"),
 }
 
 

@@ -43,7 +43,11 @@ def _past(output: Output, aspects: list[str], directory: str | None, limit: int)
 
 
 def show(output: Output, *, run: str, directory: str | None) -> int:
-    """A run with its jobs and steps, and what those before it say of it."""
+    """A run with its jobs and steps, and what those before it say of it; or a deployment."""
+    if run.startswith("d-"):
+        from sparki_cli.deployments import show as show_deployment  # noqa: PLC0415  # a run does not pay for it
+
+        return show_deployment(output, run)
     engine = connect(output)
     shown = engine.show_run(run, own_directory(directory))
     past = engine.run_history(shown["id"]) if shown["status"] in ENDED else None
@@ -58,8 +62,12 @@ def show(output: Output, *, run: str, directory: str | None) -> int:
     return 0
 
 
-def cancel(output: Output, *, run: str, force: bool, directory: str | None) -> int:
-    """Ask a run to end; it is ending when this comes back."""
+def cancel(output: Output, *, run: str, force: bool, keep: bool, directory: str | None) -> int:
+    """Ask a run or a deployment to end; it is ending when this comes back."""
+    if run.startswith("d-"):
+        from sparki_cli.deployments import cancel as cancel_deployment  # noqa: PLC0415  # a run does not pay for it
+
+        return cancel_deployment(output, run, keep=keep)
     engine = connect(output)
     name = engine.show_run(run, own_directory(directory))["id"]
     answer = engine.cancel_run(name, force=force)
@@ -78,7 +86,7 @@ def picture_of(output: Output, shown: dict[str, Any], now_ms: int) -> str:
     status = f"{output.status(shown['status'])}{_reason(shown)}"
     lines = [
         f"{output.glyph(shown['status'])} {output.styled(printable(shown['pipeline']), 'bold')}  {status}  {_took(output, shown, now_ms)}",
-        f"  {shown['id']}{attempt}  {what}  {output.styled(_age(shown['created'], now_ms), 'dim')}",
+        f"  {shown['id']}{attempt}  {what}  {output.styled(age(shown['created'], now_ms), 'dim')}",
         *([f"  {printable(shown['title'])}"] if shown.get("title") else []),  # `run-name`, else what brought the run
     ]
     for job in shown["jobs"]:
@@ -130,7 +138,7 @@ def _row(output: Output, run: dict[str, Any], now_ms: int, *, everywhere: bool) 
     source = run.get("source") or {}
     what = " ".join(part for part in (printable(source.get("branch") or ""), _commit(source)) if part)
     status = f"{output.glyph(run['status'])} {output.status(run['status'])}"
-    row = (run["id"], status, printable(run["pipeline"]), what, _took(output, run, now_ms), _age(run["created"], now_ms))
+    row = (run["id"], status, printable(run["pipeline"]), what, _took(output, run, now_ms), age(run["created"], now_ms))
     return (*row, printable(run.get("directory") or "")) if everywhere else row
 
 
@@ -152,7 +160,7 @@ def _took(output: Output, part: dict[str, Any], now_ms: int) -> str:
     return output.styled(duration((milliseconds(finished) if finished else now_ms) - milliseconds(started)), "dim")
 
 
-def _age(time_text: str, now_ms: int) -> str:
+def age(time_text: str, now_ms: int) -> str:
     """How long ago, in the largest unit that says something."""
     seconds = max(0, now_ms - milliseconds(time_text)) // 1000
     for unit, size in (("d", 86_400), ("h", 3600), ("m", 60)):

@@ -5,6 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from sparki_daemon.loco.protocol import Adapter
+
 
 def main(arguments: list[str]) -> int:
     """Be the process that `arguments` name: `supervisor`, `engine`, `keeper` or `front`. Started by the client and each other."""
@@ -56,7 +60,14 @@ def _engine(home: str) -> int:
     from sparki_daemon.engine.main import main as run_engine  # noqa: PLC0415
     from sparki_daemon.supervisor.control import CONTROL_FD, LISTEN_FD  # noqa: PLC0415
 
-    return run_engine(home, _cache_folder(home), VERSION, listen_fd=LISTEN_FD, control_fd=CONTROL_FD)
+    return run_engine(home, _cache_folder(home), VERSION, _adapter, listen_fd=LISTEN_FD, control_fd=CONTROL_FD)
+
+
+def _adapter(name: str) -> Adapter:
+    """The adapter of that name, loaded when the engine first looks at an environment. Raises SparkiError `unknown_adapter`."""
+    from sparki_daemon.loco.adapters import load  # noqa: PLC0415  # an engine without deployments does not pay for it
+
+    return load(name)
 
 
 def _loco(home: str) -> int:

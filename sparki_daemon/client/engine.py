@@ -42,44 +42,44 @@ class Engine:
 
     def start_runs(self, request: dict[str, Any]) -> dict[str, Any]:
         """`POST /v1/runs`: {"runs": [{"run", "pipeline", "file"}], "since"}. Sent again with the same key, it starts nothing twice."""
-        return self._ask("POST", "/v1/runs", request, answer_limit_s=START_RUN_LIMIT_S)  # type: ignore[no-any-return]
+        return self.ask("POST", "/v1/runs", request, answer_limit_s=START_RUN_LIMIT_S)  # type: ignore[no-any-return]
 
     def list_runs(self, directory: str | None, limit: int) -> list[dict[str, Any]]:
         """The newest `limit` runs, of the repository at `directory` or of all."""
         where = f"&directory={quoted(directory)}" if directory else ""
-        return self._ask("GET", f"/v1/runs?limit={limit}{where}")["runs"]  # type: ignore[no-any-return]
+        return self.ask("GET", f"/v1/runs?limit={limit}{where}")["runs"]  # type: ignore[no-any-return]
 
     def job_history(self, aspect: str, directory: str | None, limit: int) -> list[dict[str, Any]]:
         """Up to `limit` jobs that are `flaky`, `slow` or `expensive`, of the repository at `directory` or of all."""
         where = f"&directory={quoted(directory)}" if directory else ""
-        return self._ask("GET", f"/v1/history?aspect={aspect}&limit={limit}{where}")["jobs"]  # type: ignore[no-any-return]
+        return self.ask("GET", f"/v1/history?aspect={aspect}&limit={limit}{where}")["jobs"]  # type: ignore[no-any-return]
 
     def run_history(self, run: str) -> dict[str, Any]:
         """What past runs of its pipeline say of the run (by its id)."""
-        return self._ask("GET", f"/v1/runs/{quoted_segment(run)}/history")  # type: ignore[no-any-return]
+        return self.ask("GET", f"/v1/runs/{quoted_segment(run)}/history")  # type: ignore[no-any-return]
 
     def show_run(self, run: str, directory: str | None) -> dict[str, Any]:
         """A run with its jobs and steps; `run` is an id, a unique prefix of one, or `latest` of `directory`."""
         where = f"?directory={quoted(directory)}" if directory else ""
-        return self._ask("GET", f"/v1/runs/{quoted_segment(run)}{where}")  # type: ignore[no-any-return]
+        return self.ask("GET", f"/v1/runs/{quoted_segment(run)}{where}")  # type: ignore[no-any-return]
 
     def cancel_run(self, run: str, *, force: bool, limit_s: float = RETRY_LIMIT_S) -> dict[str, Any]:
         """Ask for the end of a run. SparkiError `run_finished` when it has ended."""
         target = f"/v1/runs/{quoted_segment(run)}/cancel"
-        return self._ask("POST", target, {"force": force}, limit_s=limit_s, answer_limit_s=limit_s)  # type: ignore[no-any-return]
+        return self.ask("POST", target, {"force": force}, limit_s=limit_s, answer_limit_s=limit_s)  # type: ignore[no-any-return]
 
     def retry_run(self, run: str, *, failed: bool, given: dict[str, Any] | None = None) -> dict[str, Any]:
         """A new attempt at a run: {"run", "attempt", "since"}. SparkiError `run_active` while it runs. `given`: secrets."""
-        return self._ask("POST", f"/v1/runs/{quoted_segment(run)}/retry", {"failed": failed, **(given or {})})  # type: ignore[no-any-return]
+        return self.ask("POST", f"/v1/runs/{quoted_segment(run)}/retry", {"failed": failed, **(given or {})})  # type: ignore[no-any-return]
 
     def excerpts(self, run: str) -> list[dict[str, Any]]:
         """Why a run went red: at most 20 lines of each failed step."""
-        return self._ask("GET", f"/v1/runs/{quoted_segment(run)}/excerpts")["excerpts"]  # type: ignore[no-any-return]
+        return self.ask("GET", f"/v1/runs/{quoted_segment(run)}/excerpts")["excerpts"]  # type: ignore[no-any-return]
 
     def artifacts(self, run: str, directory: str | None) -> dict[str, Any]:
         """The run's artifacts with their files: {"run", "artifacts"}."""
         where = f"?directory={quoted(directory)}" if directory else ""
-        return self._ask("GET", f"/v1/runs/{quoted_segment(run)}/artifacts{where}")  # type: ignore[no-any-return]
+        return self.ask("GET", f"/v1/runs/{quoted_segment(run)}/artifacts{where}")  # type: ignore[no-any-return]
 
     def artifact_bytes(self, run: str, name: str, file: int) -> Iterator[bytes]:
         """The bytes of one file of an artifact, by its place in the listing. Raises OSError where the daemon goes meanwhile."""
@@ -140,19 +140,19 @@ class Engine:
     # -- the daemon -------------------------------------------------------------------------------------------------------
 
     def daemon_status(self) -> dict[str, Any]:
-        return self._ask("GET", "/v1/daemon")  # type: ignore[no-any-return]
+        return self.ask("GET", "/v1/daemon")  # type: ignore[no-any-return]
 
     def prune(self, *, dry_run: bool) -> dict[str, Any]:
         """Drop what is no longer kept: what went, in numbers."""
-        return self._ask("POST", "/v1/prune", {"dry_run": dry_run}, answer_limit_s=PRUNE_LIMIT_S)  # type: ignore[no-any-return]
+        return self.ask("POST", "/v1/prune", {"dry_run": dry_run}, answer_limit_s=PRUNE_LIMIT_S)  # type: ignore[no-any-return]
 
     def stop_daemon(self, *, force: bool) -> None:
         """Ask the daemon to end. SparkiError `runs_active` when runs are active and `force` is not given."""
-        self._ask("POST", "/v1/daemon/stop", {"force": force})
+        self.ask("POST", "/v1/daemon/stop", {"force": force})
 
     def restart_daemon(self) -> None:
         """Ask the daemon to execute itself anew; runs go on."""
-        self._ask("POST", "/v1/daemon/restart")
+        self.ask("POST", "/v1/daemon/restart")
 
     def cut_off(self, fruitless: int, *, progress: bool) -> int:
         """A stream ended early; the new count of such ends in a row without progress, after a pause that grows with it.
@@ -168,11 +168,12 @@ class Engine:
 
     # -- the wire ---------------------------------------------------------------------------------------------------------
 
-    def open(self, target: str, *, limit_s: float = RETRY_LIMIT_S) -> Exchange:
-        """A stream that answers GET `target`, its head read; it waits for ever for what comes. Raises SparkiError."""
+    def open(self, target: str, *, limit_s: float = RETRY_LIMIT_S, data: object = None) -> Exchange:
+        """A stream that answers GET `target`, or POST with `data`, its head read; it waits for ever for what comes. Raises SparkiError."""
+        body = b"" if data is None else json.dumps(data).encode()
 
         def talk(sock: _socket.socket) -> tuple[Exchange, bytes]:
-            exchange = http.exchange(sock, "GET", target)
+            exchange = http.exchange(sock, "POST" if body else "GET", target, body)
             return exchange, exchange.read() if exchange.status >= 400 else b""
 
         exchange, refused = self._reach(talk, limit_s, RETRY_LIMIT_S)
@@ -181,7 +182,7 @@ class Engine:
         exchange.wait_at_most(None)
         return exchange
 
-    def _ask(
+    def ask(
         self, method: str, target: str, data: object = None, *, limit_s: float = RETRY_LIMIT_S, answer_limit_s: float = RETRY_LIMIT_S
     ) -> Any:
         """The JSON that answers. Raises SparkiError: what the engine says, or `daemon_unreachable`."""

@@ -11,6 +11,7 @@ from typing import Any
 
 from sparki_daemon.builder.pool import Pool
 from sparki_daemon.engine.api.ports import JobLog, StepRange
+from sparki_daemon.engine.deploying import Deploying
 from sparki_daemon.engine.feed import Feed
 from sparki_daemon.engine.log_watch import LogWatch
 from sparki_daemon.engine.others import Others
@@ -19,6 +20,7 @@ from sparki_daemon.engine.specs import Specs
 from sparki_daemon.engine.subsystems.artifacts import RunArtifacts
 from sparki_daemon.engine.subsystems.history import History
 from sparki_daemon.engine.subsystems.keep import Keeper
+from sparki_daemon.engine.subsystems.releasing import Load
 from sparki_daemon.engine.subsystems.run import Given, Runs
 from sparki_daemon.model.event import Event
 from sparki_daemon.model.problem import ExitCode, Problem, SparkiError
@@ -35,7 +37,7 @@ class Engine:
     """Fills `EnginePort`."""
 
     def __init__(
-        self, home: str, version: str, store: Store, queue: Queue, scheduler: Scheduler, specs: Specs, pool: Pool, head: int
+        self, home: str, version: str, store: Store, queue: Queue, scheduler: Scheduler, specs: Specs, pool: Pool, head: int, load: Load
     ) -> None:
         self.feed = Feed(self.events_since, head)
         self.others = Others(home, store, self.feed)
@@ -48,6 +50,7 @@ class Engine:
         self._scheduler = scheduler
         self._pool = pool
         self._runs = Runs(store, scheduler, home, specs.secrets)
+        self.deploying = Deploying(home, store, queue, self._runs, load)
         self._history = History(store)
         self._artifacts = RunArtifacts(home)
         self._keeper = Keeper(store, home, specs.cache)
@@ -58,6 +61,7 @@ class Engine:
         store.on_commit(self._committed)
         self._later(self._sweep_leftovers())
         self._later(self._keeper.run())
+        self._later(self.deploying.awaiting.settle())
 
     def _committed(self, events: Sequence[Event]) -> None:
         self.feed.publish(events)
@@ -68,6 +72,7 @@ class Engine:
                     self._later(self._sweep_leftovers())
             elif event.kind == "run.finished":
                 self._later(self._sweep(event.stream))
+                self._later(self.deploying.awaiting.settle())
             elif event.kind in ("run.created", "run.retried", "job.queued"):
                 self._pool.wake()
                 if event.data.get("epoch"):  # its runner died before it told of the beginning, but maybe not before it made the folders

@@ -19,6 +19,7 @@ from sparki_daemon.engine.engine import Engine
 from sparki_daemon.engine.ledger import Ledger
 from sparki_daemon.engine.scheduler import Scheduler
 from sparki_daemon.engine.specs import Specs, fast_folder
+from sparki_daemon.engine.subsystems.releasing import Load
 from sparki_daemon.model.deployment import DeploymentState
 from sparki_daemon.model.problem import ExitCode, Problem, SparkiError
 from sparki_daemon.queue.embedded import EmbeddedQueue
@@ -30,8 +31,8 @@ LOCK_LIMIT_S = 15.0
 log = logging.getLogger("sparki.engine")
 
 
-def main(home: str, cache: str, version: str, *, listen_fd: int, control_fd: int) -> int:
-    """Be the engine of the state folder `home`, with caches in `cache`; the exit status."""
+def main(home: str, cache: str, version: str, load: Load, *, listen_fd: int, control_fd: int) -> int:
+    """Be the engine of the state folder `home`, with caches in `cache`; the exit status. `load` gives an adapter by its name."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     try:
         lock = _take_lock(os.path.join(home, "engine.lock"))
@@ -44,7 +45,7 @@ def main(home: str, cache: str, version: str, *, listen_fd: int, control_fd: int
         problem = Problem(code="state_unwritable", message=f"can't use the state folder {home}: {error.strerror}")
         asyncio.run(_refuse(SparkiError(problem, exit_code=ExitCode.UNREACHABLE), listen_fd, control_fd))
         return 1
-    asyncio.run(_run(home, cache, version, store, listen_fd, control_fd))
+    asyncio.run(_run(home, cache, version, load, store, listen_fd, control_fd))
     os.close(lock)
     return 0
 
@@ -83,14 +84,14 @@ async def _refuse(error: SparkiError, listen_fd: int, control_fd: int) -> None:
     await serving.stop()
 
 
-async def _run(home: str, cache: str, version: str, store: SqliteStore, listen_fd: int, control_fd: int) -> None:
+async def _run(home: str, cache: str, version: str, load: Load, store: SqliteStore, listen_fd: int, control_fd: int) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     queue = EmbeddedQueue()
     specs = Specs(home, fast_folder(home), cache)
     scheduler = Scheduler(store, queue, specs, system=process.system_name())
     pool = Pool(home, Ledger(store, queue, specs, scheduler), max(2, os.cpu_count() or 2))
-    engine = Engine(home, version, store, queue, scheduler, specs, pool, await store.read(journal.head))
+    engine = Engine(home, version, store, queue, scheduler, specs, pool, await store.read(journal.head), load)
     pool.on_grew = engine.log_watch.notify
     await pool.recover(await scheduler.recover())
     pool.supervisor = await SupervisorLink.open(control_fd, pool.heard, stop.set)

@@ -13,7 +13,7 @@ from typing import Any
 from sparki_daemon.loco.driver import Asked, Driver
 from sparki_daemon.loco.missing import MissingAdapter
 from sparki_daemon.loco.protocol import Adapter, Place, Release, Work
-from sparki_daemon.loco.settings import gates_of
+from sparki_daemon.loco.settings import folder_of, gates_of
 from sparki_daemon.model.deployment import DeploymentState, Saga
 from sparki_daemon.model.gates import holdups
 from sparki_daemon.model.problem import SparkiError
@@ -96,7 +96,9 @@ class Loco:
     async def _holdups(self, tx: Tx, row: DeploymentRow) -> list[Mapping[str, Any]]:
         release = await releases.get(tx, row.release)
         assert release is not None
-        gates = gates_of(release.settings)
+        if runs := release.artifact.get("awaits"):  # the engine fills the artifact in when they are green
+            return [{"for": "run", "runs": runs}]
+        gates = gates_of(release.settings, kind=row.kind)
         live: dict[str, str] = {}
         if gates.after:
             before = await environments.get(tx, row.project, gates.after)
@@ -160,7 +162,7 @@ class Loco:
     async def _work(self, tx: Tx, row: DeploymentRow) -> Work:
         release, previous = await releases.get(tx, row.release), await releases.get(tx, row.previous)
         assert release is not None
-        folder = os.path.join(self.home, "environments", row.project, row.environment)
+        folder = folder_of(self.home, row.project, row.environment)
         place = Place(project=row.project, environment=row.environment, folder=folder, settings=release.settings)
         return Work(
             deployment=row.id,

@@ -36,7 +36,7 @@ def read_many(snapshot: Snapshot, paths: Iterable[str]) -> dict[str, bytes | Non
     if blobs:
         asked = "".join(f"{name}\n" for name in blobs.values()).encode()
         out = git.run(["cat-file", "--batch"], cwd=snapshot.git_dir, env=snapshot_env(snapshot), stdin=asked).checked()
-        contents.update(zip(blobs, _bodies(out), strict=True))
+        contents.update(zip(blobs, bodies(out), strict=True))
     return contents
 
 
@@ -68,7 +68,7 @@ def _ls_tree(snapshot: Snapshot, arguments: list[str]) -> list[tuple[str, str, s
     return entries
 
 
-def _bodies(batch: bytes) -> list[bytes]:
+def bodies(batch: bytes) -> list[bytes]:
     """The objects that `git cat-file --batch` printed. Raises SparkiError `missing_object`."""
     bodies: list[bytes] = []
     at = 0

@@ -41,7 +41,7 @@ WAIT = f"""
 """  # noqa: S608
 WAKE = f"UPDATE deployments SET state = 'queued', waits = '[]' WHERE id = :id AND state = 'waiting' RETURNING {COLUMNS}"  # noqa: S608
 DROP = f"""
-    UPDATE deployments SET state = 'cancelled', reason = :reason, finished = :now
+    UPDATE deployments SET state = :state, reason = :reason, finished = :now
     WHERE id = :id AND state IN ('queued', 'waiting') AND epoch = 0 RETURNING {COLUMNS}
 """  # noqa: S608
 ASK = "UPDATE deployments SET asked = :asked WHERE id = :id AND state IN ('queued', 'waiting', 'running', 'unknown')"
@@ -221,9 +221,9 @@ async def wake(tx: Tx, deployment: str) -> bool:
     return row is not None
 
 
-async def drop(tx: Tx, deployment: str, reason: str) -> bool:
-    """Cancel one that nobody has begun. False: somebody has, or it has ended."""
-    row = await tx.one(DROP, id=deployment, reason=reason, now=tx.now)
+async def drop(tx: Tx, deployment: str, reason: str, *, state: DeploymentState = DeploymentState.CANCELLED) -> bool:
+    """End one that nobody has begun, as cancelled or failed. False: somebody has begun it, or it has ended."""
+    row = await tx.one(DROP, id=deployment, reason=reason, state=state.value, now=tx.now)
     if row is None:
         return False
     await _tell_end(tx, _row(row))

@@ -29,6 +29,8 @@ BY_NUMBER = f"""
 OF = f"""
     SELECT {COLUMNS} FROM releases WHERE project = :project AND environment = :environment ORDER BY number DESC LIMIT :limit
 """  # noqa: S608
+FILL = "UPDATE releases SET artifact = :artifact WHERE id = :id AND artifact = :known"
+ALL_KEPT = f"SELECT {COLUMNS} FROM releases WHERE pruned = 0"  # noqa: S608
 PRUNE = "UPDATE releases SET pruned = 1 WHERE id = :id AND pruned = 0"
 
 
@@ -149,6 +151,19 @@ async def find(tx: Tx, word: str, *, project: str, environment: str) -> ReleaseR
             Problem(code="ambiguous_release", message=f"several releases begin with '{word}'", hint="give more of the id, or the number")
         )
     return _row(found[0])
+
+
+async def fill(tx: Tx, known: ReleaseRow, artifact: Mapping[str, Any]) -> bool:
+    """Give a release that was made before its run had ended its artifact, with `release.filled`. False: somebody has."""
+    if not await tx.execute(FILL, id=known.id, artifact=json.dumps(artifact), known=json.dumps(known.artifact)):
+        return False
+    await tx.append("release.filled", stream=known.id, release=known.id)
+    return True
+
+
+async def digests(tx: Tx) -> set[str]:
+    """The digests of all artifacts that some release still needs."""
+    return {digest for row in await tx.all(ALL_KEPT) if (digest := json.loads(row["artifact"]).get("digest"))}
 
 
 async def prune(tx: Tx, release: str) -> bool:

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from sparki_cli import app
-from sparki_cli.options import COMMANDS, FLAG, MANY, NUMBER, Command, Option, command_in, parse
+from sparki_cli.declare import FLAG, MANY, NUMBER, Command, Option
+from sparki_cli.options import COMMANDS, command_in, parse
 from sparki_daemon.model.problem import ExitCode, SparkiError
 
 WORDS = [argument for command in COMMANDS for argument in command.arguments]

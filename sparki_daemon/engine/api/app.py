@@ -13,7 +13,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from sparki_daemon.engine.api import artifacts, daemon, events, history, jobs, problems, runs
+from sparki_daemon.engine.api import artifacts, daemon, deployments, environments, events, history, jobs, problems, runs
 from sparki_daemon.engine.api.events import Frames
 from sparki_daemon.engine.api.openapi import openapi
 from sparki_daemon.engine.api.ports import EnginePort
@@ -21,7 +21,16 @@ from sparki_daemon.engine.api.table import Answer, Asked, Operation, asked, json
 from sparki_daemon.engine.api.texts import Texts
 from sparki_daemon.model.problem import SparkiError
 
-OPERATIONS: tuple[Operation, ...] = (*daemon.ROUTES, *runs.ROUTES, *history.ROUTES, *artifacts.ROUTES, *jobs.ROUTES, *events.ROUTES)
+OPERATIONS: tuple[Operation, ...] = (
+    *daemon.ROUTES,
+    *runs.ROUTES,
+    *history.ROUTES,
+    *artifacts.ROUTES,
+    *jobs.ROUTES,
+    *deployments.ROUTES,
+    *environments.ROUTES,
+    *events.ROUTES,
+)
 
 
 def build(engine: EnginePort) -> ASGIApp:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from sparki_daemon.engine.api.deploy_ports import DeployPort
 from sparki_daemon.engine.feed import Feed
 from sparki_daemon.engine.log_watch import LogWatch
 from sparki_daemon.model.event import Event
@@ -53,6 +54,9 @@ class EnginePort(Protocol):
 
     feed: Feed
     log_watch: LogWatch
+
+    @property
+    def deploying(self) -> DeployPort: ...
 
     async def start_runs(self, request: dict[str, Any], idempotency_key: str | None) -> dict[str, Any]: ...
 
