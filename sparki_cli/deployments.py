@@ -79,8 +79,8 @@ def show(output: Output, deployment: str) -> int:
     kind = "" if shown["kind"] == "deploy" else f"{shown['kind']} of "
     lines = [
         f"{output.glyph(view.status)} {output.styled(view.id, 'bold')}  {output.status(view.status)}  {age(shown['created'], now_ms)}",
-        f"  {kind}release {shown[\'number\']} ({shown[\'release\']}) to {printable(shown['environment'])},"
-        f" asked for by {printable(shown['author'])}",
+        f"  {kind}release {shown['number']} ({shown['release']}) to {printable(shown['environment'])}",
+        f"  asked for by {printable(shown['author'])}",
         f"  commit {shown['commit'][:12]} {printable(shown['subject'])}" + (f"  run {shown['run']}" if shown["run"] else ""),
     ]
     if shown["approvals"]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from conftest import Yard
 from twin import Died, TwinAdapter
+from yard import Yard
 
 from sparki_daemon.loco.driver import Asked
 from sparki_daemon.model.deployment import STEPS

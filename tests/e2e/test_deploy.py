@@ -1,0 +1,353 @@
+"""Deployments through the real command and daemon, on an adapter that another package brings."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PLATFORM = Path(__file__).parent / "twin_platform"
+SPARKI = [sys.executable, "-m", "sparki_cli.main"]
+SETTINGS = """
+environments:
+  staging:
+    adapter: twin
+    command: serve
+    variables: {LEVEL: info}
+"""
+PIPELINE = """
+jobs:
+  build:
+    steps:
+      - run: mkdir out; cp app.txt out/app.txt; echo built >> out/app.txt
+      - uses: actions/upload-artifact@v4
+        with: {name: site, path: out/app.txt}
+"""
+
+
+class Shop:
+    """A repository, a state folder, and the command in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.home = folder / "home"
+        self.root = folder / "shop"
+        self.root.mkdir(parents=True)
+        self.git("init", "-q", "-b", "main", ".")
+        self.write("sparki.yml", SETTINGS)
+        self.write("app.txt", "one\n")
+        self.commit("first")
+
+    @property
+    def environ(self) -> dict[str, str]:
+        return {**os.environ, "SPARKI_HOME": str(self.home), "PYTHONPATH": str(PLATFORM)}
+
+    def git(self, *words: str) -> str:
+        who = ["-c", "user.name=Ann", "-c", "user.email=ann@example.com"]
+        return subprocess.run(["git", *who, *words], cwd=self.root, check=True, capture_output=True, text=True).stdout.strip()
+
+    def write(self, name: str, text: str) -> None:
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+    def commit(self, message: str) -> str:
+        self.git("add", ".")
+        self.git("commit", "-qm", message)
+        return self.git("rev-parse", "HEAD")
+
+    def sparki(self, *words: str, code: int = 0) -> str:
+        done = subprocess.run([*SPARKI, *words], cwd=self.root, env=self.environ, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == code, (done.returncode, done.stdout, done.stderr)
+        return done.stdout if done.stdout and code == 0 else done.stdout + done.stderr
+
+    def json(self, *words: str, code: int = 0) -> Any:
+        return json.loads(self.sparki(*words, "--json", code=code).splitlines()[-1])
+
+    def platform(self) -> dict[str, Any]:
+        (path,) = self.home.glob("environments/*/staging/platform.json")
+        found: dict[str, Any] = json.loads(path.read_text())
+        return found
+
+    def wait_for(self, deployment: str, *statuses: str) -> dict[str, Any]:
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            shown: dict[str, Any] = self.json("show", deployment)
+            if shown["status"] in statuses:
+                return shown
+            time.sleep(0.05)
+        raise AssertionError(shown)
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[Shop]:
+    made = Shop(tmp_path)
+    yield made
+    subprocess.run([*SPARKI, "daemon", "stop", "--force"], env=made.environ, cwd=made.root, capture_output=True, check=False)
+
+
+def test_a_commit_goes_live_and_is_traced_both_ways(shop: Shop) -> None:
+    commit = shop.git("rev-parse", "HEAD")
+
+    told = shop.sparki("deploy", "staging")
+
+    assert "is live in staging" in told.splitlines()[-1]
+    (deployment,) = shop.json("deployments")["deployments"]
+    assert (deployment["status"], deployment["commit"], deployment["environment"]) == ("live", commit, "staging")
+    shown = shop.json("env", "show", "staging")
+    assert (shown["live"]["release"], shown["live"]["healthy"], shown["drift"]) == (deployment["release"], True, [])
+    (release,) = shop.json("releases", "staging")["releases"]
+    assert (release["live"], release["tree"]) == (True, shop.git("rev-parse", "HEAD^{tree}"))
+    assert shop.platform()["traffic"] == deployment["release"]
+
+
+def test_uncommitted_changes_are_told_and_not_shipped(shop: Shop) -> None:
+    shop.write("app.txt", "two\n")
+
+    done = subprocess.run(
+        [*SPARKI, "deploy", "staging"], cwd=shop.root, env=shop.environ, capture_output=True, text=True, timeout=60, check=True
+    )
+
+    assert "note: uncommitted changes are not shipped: app.txt" in done.stderr
+    (shipped,) = shop.home.glob("environments/*/staging/v-*/app.txt")
+    assert shipped.read_text() == "one\n"
+
+
+def test_a_release_has_the_commits_bytes_whatever_its_attributes_say(shop: Shop) -> None:
+    shop.write(".gitattributes", "secret.txt export-ignore\n*.txt text eol=crlf\nsubst.txt export-subst\n")
+    shop.write("secret.txt", "here\n")
+    shop.write("subst.txt", "$Format:%H$\n")
+    (shop.root / "run.sh").write_text("#!/bin/sh\n")
+    (shop.root / "run.sh").chmod(0o755)
+    (shop.root / "link").symlink_to("app.txt")
+    shop.commit("attributes")
+
+    shop.sparki("deploy", "staging")
+
+    (folder,) = shop.home.glob("environments/*/staging/v-*")
+    assert (folder / "secret.txt").read_bytes() == b"here\n"
+    assert (folder / "subst.txt").read_bytes() == b"$Format:%H$\n"
+    assert (folder / "run.sh").stat().st_mode & 0o111
+    assert os.readlink(folder / "link") == "app.txt"
+
+
+def test_a_failed_step_leaves_what_was_live_and_says_why(shop: Shop) -> None:
+    shop.sparki("deploy", "staging")
+    first = shop.platform()["traffic"]
+    shop.write("sparki.yml", SETTINGS + "    twin: {fails: [health]}\n")
+    shop.commit("broken")
+
+    last = shop.json("deploy", "staging", code=1)
+
+    assert (last["kind"], last["data"]["status"], last["data"]["reason"]) == ("deployment.finished", "failed", "health does not work")
+    assert set(last["data"]) >= {"deployment", "environment", "release", "status"}
+    assert shop.platform()["traffic"] == first
+    assert list(shop.platform()["running"]) == [first]
+
+
+def test_a_bad_release_is_reverted_and_rollback_brings_back_what_was_before(shop: Shop) -> None:
+    shop.sparki("deploy", "staging")
+    first = shop.platform()["traffic"]
+    shop.write("sparki.yml", SETTINGS + "    twin: {fails: [watch]}\n")
+    shop.commit("bad under traffic")
+    assert "was taken back" in shop.sparki("deploy", "staging", code=1)
+    assert shop.json("deployments")["deployments"][0]["status"] == "reverted"
+
+    shop.write("sparki.yml", SETTINGS)
+    shop.write("app.txt", "two\n")
+    shop.commit("good")
+    shop.sparki("deploy", "staging")
+    assert shop.platform()["traffic"] != first
+
+    shop.sparki("rollback", "staging")
+    assert shop.platform()["traffic"] == first
+    assert shop.json("deployments")["deployments"][0]["kind"] == "rollback"
+
+
+def test_a_rollback_survives_the_users_garbage_collection(shop: Shop) -> None:
+    shop.sparki("deploy", "staging")
+    first = shop.platform()["traffic"]
+    shop.write("app.txt", "two\n")
+    shop.git("checkout", "-q", "--orphan", "fresh")
+    shop.commit("history begins anew")
+    shop.git("branch", "-D", "main")
+    shop.git("reflog", "expire", "--expire=now", "--all")
+    shop.git("gc", "-q", "--prune=now")
+    shop.sparki("deploy", "staging")
+
+    shop.sparki("rollback", "staging")
+
+    assert shop.platform()["traffic"] == first
+
+
+def test_ctrl_c_and_a_limit_stop_the_watching_only(shop: Shop) -> None:
+    shop.write("sparki.yml", SETTINGS + "    twin: {hangs: [health]}\n")
+    shop.commit("slow")
+    told = shop.sparki("deploy", "staging", "--wait", "500ms", code=7)
+    (deployment,) = shop.json("deployments")["deployments"]
+    assert f"To end it: sparki cancel {deployment['id']}" in told
+    assert shop.wait_for(deployment["id"], "running")["step"] == "health"
+
+    shop.sparki("cancel", deployment["id"])
+    assert shop.wait_for(deployment["id"], "cancelled")["steps"][4]["status"] == "undone"
+
+    watching = subprocess.Popen(
+        [*SPARKI, "deploy", "staging"], cwd=shop.root, env=shop.environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert watching.stdout is not None
+    while "bring the artifact" not in watching.stdout.readline():
+        pass
+    watching.send_signal(signal.SIGINT)
+    assert watching.wait(20) == 7
+    watching.communicate()
+    assert shop.json("deployments")["deployments"][0]["status"] == "running"
+
+
+def test_a_newer_deployment_that_waits_replaces_an_older_one(shop: Shop) -> None:
+    shop.write("sparki.yml", SETTINGS + "    approvals: {count: 1}\n")
+    shop.commit("asks first")
+    first = shop.json("deploy", "staging", "--detach")["deployment"]
+    second = shop.json("deploy", "staging", "--detach")["deployment"]
+
+    assert shop.json("show", first)["reason"] == f"superseded by {second}"
+    assert shop.wait_for(second, "waiting")["waits"][0]["for"] == "approval"
+    shop.sparki("approve", second)
+    assert shop.wait_for(second, "live")["approvals"]
+
+
+def test_the_author_may_not_approve_where_the_settings_say_so(shop: Shop) -> None:
+    shop.write("sparki.yml", SETTINGS + "    approvals: {count: 1, not_author: true}\n")
+    shop.commit("asks others")
+    made = shop.json("deploy", "staging", "--detach")["deployment"]
+
+    assert shop.json("approve", made, code=4)["error"]["code"] == "own_deployment"
+
+
+def test_a_plan_tells_commits_and_variables_and_touches_nothing(shop: Shop) -> None:
+    shop.sparki("deploy", "staging")
+    shop.write("sparki.yml", SETTINGS.replace("LEVEL: info", "LEVEL: debug, MORE: x"))
+    shop.commit("louder")
+
+    plan = shop.json("deploy", "staging", "--plan")
+
+    assert [commit["subject"] for commit in plan["commits"]] == ["louder"]
+    assert plan["variables"] == {"added": ["MORE"], "changed": ["LEVEL"], "removed": []}
+    assert "debug" not in json.dumps(plan)
+    assert [step["name"] for step in plan["steps"]][:3] == ["lock", "prepare", "ship"]
+    assert plan["usual_ms"] is not None
+    assert len(shop.json("deployments")["deployments"]) == 1
+
+
+def test_an_artifact_of_a_run_is_made_first_and_deployed_when_it_is_green(shop: Shop) -> None:
+    shop.write("sparki.yml", SETTINGS + "    artifact: build/site\n")
+    shop.write(".sparki/pipelines/ci.yml", PIPELINE)
+    shop.commit("built")
+
+    shop.sparki("deploy", "staging")
+
+    (deployment,) = shop.json("deployments")["deployments"]
+    (run,) = shop.json("runs")["runs"]
+    assert (deployment["status"], deployment["run"], run["status"]) == ("live", run["id"], "success")
+    (shipped,) = shop.home.glob("environments/*/staging/v-*/app.txt")
+    assert shipped.read_text() == "one\nbuilt\n"
+
+    shop.sparki("deploy", "staging")  # a green run of that tree is there
+    assert len(shop.json("runs")["runs"]) == 1
+
+
+def test_a_red_run_ends_the_deployment_that_waited_for_it(shop: Shop) -> None:
+    shop.write("sparki.yml", SETTINGS + "    artifact: build/site\n")
+    shop.write(".sparki/pipelines/ci.yml", "jobs: {build: {steps: ['exit 1']}}\n")
+    shop.commit("broken build")
+
+    last = shop.json("deploy", "staging", code=1)
+
+    assert last["data"]["status"] == "failed"
+    assert "ended: failure" in last["data"]["reason"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "words", "code", "error"),
+    [
+        (SETTINGS, ["deploy", "stagin"], 5, "unknown_environment"),
+        (SETTINGS.replace("twin", "heroku"), ["deploy", "staging"], 2, "unknown_adapter"),
+        (SETTINGS.replace("    command: serve\n", ""), ["deploy", "staging"], 2, "missing_key"),
+        (SETTINGS + "    secrets: [TOKEN]\n", ["deploy", "staging"], 2, "secret_not_set"),
+        (SETTINGS + "    strategy: canary\n", ["deploy", "staging"], 2, "strategy_unsupported"),
+        (SETTINGS + "    branches: [release]\n", ["deploy", "staging"], 4, "branch_not_allowed"),
+        (SETTINGS + "    artifact: build/site\n", ["deploy", "staging"], 2, "unknown_job"),
+        (SETTINGS, ["deploy", "staging", "--ref", "nowhere"], 5, "no_such_revision"),
+        (SETTINGS, ["deploy", "staging", "--release", "7"], 5, "no_such_release"),
+        (SETTINGS, ["deploy", "staging", "--wait", "soon"], 2, "usage"),
+        (SETTINGS, ["rollback", "staging"], 5, "nothing_live"),
+        (SETTINGS, ["promote", "staging", "production"], 5, "nothing_live"),
+        (SETTINGS, ["releases", "staging"], 5, "no_such_environment"),
+        (SETTINGS, ["show", "d-0000"], 5, "no_such_deployment"),
+        (SETTINGS, ["resolve", "d-0000"], 2, "usage"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_starts(shop: Shop, settings: str, words: list[str], code: int, error: str) -> None:
+    shop.write("sparki.yml", settings)
+    shop.write(".sparki/pipelines/ci.yml", "jobs: {test: {steps: ['true']}}\n")
+    shop.commit("settings")
+
+    assert shop.json(*words, code=code)["error"]["code"] == error
+    assert shop.json("deployments")["deployments"] == []
+
+
+def test_an_environment_that_is_not_committed_is_told_with_its_place(shop: Shop) -> None:
+    shop.write("sparki.yml", SETTINGS + "  production: {adapter: twin, command: serve}\n")
+
+    error = shop.json("deploy", "production", code=5)["error"]
+
+    assert (error["code"], error["file"], error["line"]) == ("environment_not_committed", "sparki.yml", 7)
+    assert "git commit" in error["hint"]
+
+
+def test_what_is_live_is_promoted_with_the_other_environments_settings(shop: Shop) -> None:
+    shop.write("sparki.yml", SETTINGS + "  production: {adapter: twin, command: serve loudly}\n")
+    shop.commit("two environments")
+    shop.sparki("deploy", "staging")
+
+    shop.sparki("promote", "staging", "production")
+
+    staging, production = (shop.json("releases", name)["releases"][0] for name in ("staging", "production"))
+    assert staging["artifact"] == production["artifact"]
+    assert staging["settings_digest"] != production["settings_digest"]
+
+
+def test_a_deployment_survives_the_death_of_loco_and_engine(shop: Shop) -> None:
+    shop.write("sparki.yml", SETTINGS + "    twin: {hangs: [health]}\n")
+    shop.commit("slow")
+    made = shop.json("deploy", "staging", "--detach")["deployment"]
+    shop.wait_for(made, "running")
+    processes = shop.json("daemon", "status")["processes"]
+    for name in ("engine", "loco"):
+        if processes[name]:
+            os.kill(processes[name]["pid"], signal.SIGKILL)
+
+    shop.sparki("cancel", made)
+
+    assert shop.wait_for(made, "cancelled")
+    assert shop.platform()["running"] == {}
+    assert len(shop.platform()["starts"]) == 1
+
+
+def test_the_service_is_looked_at_commanded_and_ended(shop: Shop) -> None:
+    shop.sparki("deploy", "staging")
+    release = shop.platform()["traffic"]
+
+    assert shop.sparki("env", "logs", "staging") == f"{release} says hello\n"
+    assert shop.sparki("env", "exec", "staging", "--", "ls", "-la", code=3) == "ls -la\n"
+    assert shop.json("env", "maintenance", "staging", "on")["maintenance"] is True
+    assert shop.platform()["maintenance"] is True
+    assert "--yes" in shop.sparki("env", "down", "staging", code=2)
+    assert shop.json("env", "down", "staging", "--yes")["live"] is None
+    assert shop.json("releases", "staging")["releases"][0]["pruned"] is False
