@@ -56,7 +56,16 @@ def _context(node: Context, place: Place, label: str) -> tuple[str, ExpressionEr
     if name in ALL_CONTEXTS:
         hint = f"available: {', '.join(place.contexts)}"
         return "context_not_available", ExpressionError("parsing", f"'{node.name}' has no value in {label}", node.offset, hint=hint)
-    return "unknown_context", unknown_context(node, ALL_CONTEXTS)
+    error = unknown_context(node, ALL_CONTEXTS)
+    return "unknown_context", error if error.hint else ExpressionError("parsing", error.message, node.offset, hint=_meant(node.name))
+
+
+def _meant(name: str) -> str:
+    """What a bare word may have been that is near no context's name."""
+    functions = {known.lower(): known for known in (*BUILT_IN_ARITIES, *ALL_FUNCTIONS)}
+    if function := functions.get(name.lower()):
+        return f"'{function}' is a function: write {function}()"
+    return f"a text takes single quotes: '{name}'"
 
 
 def _call(node: Call, place: Place, label: str) -> tuple[str, ExpressionError] | None:

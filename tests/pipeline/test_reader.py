@@ -70,6 +70,20 @@ def test_a_misshapen_strategy_is_no_trouble_wherever_its_alias_stands(misshapen:
     assert {problem.at.line for problem in found if problem.at} == {3}
 
 
+@pytest.mark.parametrize(
+    ("condition", "hint"),
+    [
+        ("success() && always", "'always' is a function: write always()"),
+        ("github.ref_name == production", "a text takes single quotes: 'production'"),
+        ("githb.ref_name == 'main'", "did you mean 'github'?"),
+    ],
+)
+def test_a_name_that_is_no_context_is_told_what_it_may_have_been(condition: str, hint: str) -> None:
+    (found,) = problems(f'on: push\njobs: {{a: {{runs-on: x, if: "{condition}", steps: [{{run: a}}]}}}}\n')
+
+    assert found.hint == hint
+
+
 def test_a_merge_key_is_told_as_one_where_any_key_may_stand() -> None:
     (found,) = problems("on: push\nenv:\n  <<: {A: b}\njobs: {a: {runs-on: x, steps: [{run: a}]}}\n")
 
