@@ -79,7 +79,8 @@ class Follow:
                 self._output.json_lines([line])
                 continue
             for step in ended:
-                self._print(step_line(self._output, step))
+                if step.get("asked", True):
+                    self._print(step_line(self._output, step))
             if event["kind"] == "deployment.waiting":
                 self._print(f"  {self._output.glyph('waiting')} {waits_line(self._view.waits)}")
 

@@ -14,6 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+NOT_OVER = ("pending", "running", "undoing")
 POLL_S = 0.2  # a deployment's log grows in another process
 
 
@@ -87,7 +88,7 @@ def show(output: Output, deployment: str) -> int:
         lines.append(f"  approved by {', '.join(map(printable, shown['approvals']))}")
     if shown["override"]:
         lines.append(f"  in spite of a freeze: {printable(shown['override'])}")
-    lines += [step_line(output, step) for step in shown["steps"] if step["status"] not in ("pending", "running", "undoing")]
+    lines += [step_line(output, step) for step in shown["steps"] if step["status"] not in NOT_OVER and step.get("asked", True)]
     output.raw("\n".join(lines) + "\n")
     output.raw(summary(output, view) if view.ended or view.status == "unknown" else now_line(output, view, now_ms) + "\n")
     return 0

@@ -10,6 +10,7 @@ from sparki_daemon.model.deployment import INDEX, STEPS, Direction, Saga, SagaEv
 from sparki_daemon.store.deployments import DeploymentRow, MoveRow
 from sparki_daemon.store.releases import ReleaseRow
 
+ONLY_WITH = {"release_command": "release_command", "watch": "watch_s"}  # steps by the setting that asks for them
 _OVER = {SagaEvent.DONE: "done", SagaEvent.SEEN_DONE: "done", SagaEvent.KEPT: "done", SagaEvent.FAILED: "failed"}
 _ENDED = {**_OVER, SagaEvent.CANCELLED: "cancelled", SagaEvent.SEEN_UNCLEAR: "unknown"}
 
@@ -48,7 +49,7 @@ def deployment_view(
         "directory": row.directory,
         "asked": row.asked,
         "approvals": list(approvals),
-        "steps": steps_of(moves),
+        "steps": [{**step, "asked": is_asked(step["name"], release.settings if release else {})} for step in steps_of(moves)],
         "usual_ms": dict(usual_ms),
     }
 
@@ -85,6 +86,11 @@ def _end(step: dict[str, Any], move: MoveRow, status: str) -> None:
     step.update(status=status, reason=move.data.get("reason", ""), finished=move.time)
     if step["started"]:
         step["took_ms"] = milliseconds(step["started"], move.time)
+
+
+def is_asked(step: str, settings: Mapping[str, Any]) -> bool:
+    """Whether an environment's settings ask for a step: without a release command, that step is done at once."""
+    return step not in ONLY_WITH or bool(settings.get(ONLY_WITH[step]))
 
 
 def milliseconds(since: str, until: str) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 from sparki_daemon.engine.subsystems.awaiting import Awaiting
 from sparki_daemon.engine.subsystems.deploy_plan import DeployPlan
 from sparki_daemon.engine.subsystems.environments import Environments
+from sparki_daemon.engine.subsystems.keep_releases import KeepReleases
 from sparki_daemon.engine.subsystems.loco import Deployments
 from sparki_daemon.engine.subsystems.releasing import Load, Releasing
 from sparki_daemon.engine.subsystems.run import Runs
@@ -26,6 +27,7 @@ class Deploying:
         self._environments = Environments(store, releasing)
         self._plan = DeployPlan(store, releasing)
         self.awaiting = Awaiting(store, queue, releasing, runs, home)
+        self.keep = KeepReleases(store, releasing)
 
     async def deploy(self, request: dict[str, Any], idempotency_key: str | None) -> dict[str, Any]:
         answer = await self._deployments.deploy(request, idempotency_key, self.awaiting.artifact)

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from sparki_daemon.builder.pool import Pool
+from sparki_daemon.engine.aftermath import Aftermath
 from sparki_daemon.engine.api.ports import JobLog, StepRange
 from sparki_daemon.engine.deploying import Deploying
 from sparki_daemon.engine.feed import Feed
@@ -20,6 +21,7 @@ from sparki_daemon.engine.specs import Specs
 from sparki_daemon.engine.subsystems.artifacts import RunArtifacts
 from sparki_daemon.engine.subsystems.history import History
 from sparki_daemon.engine.subsystems.keep import Keeper
+from sparki_daemon.engine.subsystems.notices import Notices
 from sparki_daemon.engine.subsystems.releasing import Load
 from sparki_daemon.engine.subsystems.run import Given, Runs
 from sparki_daemon.model.event import Event
@@ -51,6 +53,7 @@ class Engine:
         self._pool = pool
         self._runs = Runs(store, scheduler, home, specs.secrets)
         self.deploying = Deploying(home, store, queue, self._runs, load)
+        self.aftermath = Aftermath(home, store, self.feed, Notices(store), self.deploying.keep)
         self._history = History(store)
         self._artifacts = RunArtifacts(home)
         self._keeper = Keeper(store, home, specs.cache)
@@ -221,7 +224,7 @@ class Engine:
             "processes": {
                 "supervisor": _process(os.getppid(), None),
                 "engine": _process(os.getpid(), self._since),
-                "loco": None,
+                "loco": _loco(self._home),
                 "runners": [
                     {"pid": link.pid, "job": link.jobs[0] if link.jobs else None, "pss": process.pss_bytes(link.pid)}
                     for link in self._pool.links.values()
@@ -267,6 +270,16 @@ def _room(home: str, memory: str) -> dict[str, Any]:
     """What jobs can still write to the state folder and to the folder in memory; a job that finds no room waits for some."""
     free = {"home_free_bytes": disk.free_bytes(home), "memory_free_bytes": disk.free_bytes(memory)}
     return {**free, "full": any(map(disk.is_full, free.values()))}
+
+
+def _loco(home: str) -> dict[str, Any] | None:
+    """The loco that is at work; None: there is none."""
+    path = os.path.join(home, "loco.lock")
+    if not files.is_locked(path):
+        return None
+    with open(path, "rb") as file:
+        pid = file.read()
+    return _process(int(pid), None) if pid.isdigit() else None
 
 
 def _process(pid: int, since: str | None) -> dict[str, Any]:

@@ -97,6 +97,7 @@ async def _run(home: str, cache: str, version: str, load: Load, store: SqliteSto
     pool.supervisor = await SupervisorLink.open(control_fd, pool.heard, stop.set)
     turns = asyncio.create_task(pool.run())
     others = asyncio.create_task(engine.others.listen())
+    aftermath = asyncio.create_task(engine.aftermath.run())
     if any(row.state is not DeploymentState.UNKNOWN for row in await store.read(deployments.unfinished)):
         engine.want_loco()
     gc.collect()
@@ -110,5 +111,6 @@ async def _run(home: str, cache: str, version: str, load: Load, store: SqliteSto
     finally:
         turns.cancel()
         others.cancel()
+        aftermath.cancel()
         pool.close()
         await store.close()

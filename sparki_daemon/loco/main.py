@@ -31,6 +31,8 @@ def main(home: str, death_fd: int) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     try:
         lock = _take_lock(os.path.join(home, "loco.lock"))
+        os.ftruncate(lock, 0)
+        os.write(lock, b"%d" % os.getpid())  # for who is asked how the daemon is; whether it is true tells the lock
         store = SqliteStore.open(os.path.join(home, "state.db"))
     except (SparkiError, OSError) as error:
         log.error("%s", error)  # noqa: TRY400  # the problem says all

@@ -330,8 +330,7 @@ def test_a_deployment_survives_the_death_of_loco_and_engine(shop: Shop) -> None:
     shop.wait_for(made, "running")
     processes = shop.json("daemon", "status")["processes"]
     for name in ("engine", "loco"):
-        if processes[name]:
-            os.kill(processes[name]["pid"], signal.SIGKILL)
+        os.kill(processes[name]["pid"], signal.SIGKILL)
 
     shop.sparki("cancel", made)
 
@@ -351,3 +350,26 @@ def test_the_service_is_looked_at_commanded_and_ended(shop: Shop) -> None:
     assert "--yes" in shop.sparki("env", "down", "staging", code=2)
     assert shop.json("env", "down", "staging", "--yes")["live"] is None
     assert shop.json("releases", "staging")["releases"][0]["pruned"] is False
+
+
+def test_people_are_told_of_ends_and_old_releases_go(shop: Shop, tmp_path: Path) -> None:
+    told = tmp_path / "told"
+    notify = f"notify: [{{on: [live, reverted], command: 'echo \"$SPARKI_STATUS $SPARKI_ENVIRONMENT: $SPARKI_SUMMARY\" >> {told}'}}]\n"
+    for number in range(1, 4):
+        shop.write("sparki.yml", SETTINGS + "    keep_releases: 2\n" + notify)
+        shop.write("app.txt", f"{number}\n")
+        shop.commit(f"number {number}")
+        shop.sparki("deploy", "staging")
+
+    def gone() -> list[bool]:
+        return [one["pruned"] for one in shop.json("releases", "staging")["releases"]]
+
+    deadline = time.monotonic() + 20
+    while (gone() != [False, False, True] or len(told.read_text().splitlines()) < 3) and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+    assert gone() == [False, False, True]
+    assert len(list((shop.home / "releases").glob("*.tar"))) == 2
+    assert [line.split(" (")[0] for line in told.read_text().splitlines()] == [f"live staging: release {n}" for n in (1, 2, 3)]
+    assert len(shop.platform()["forgotten"]) == 1
+    assert shop.json("rollback", "staging", "1", code=5)["error"]["code"] == "release_pruned"

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from sparki_daemon.engine.deploy_views import is_asked
 from sparki_daemon.engine.subsystems.loco import usual_ms
 from sparki_daemon.engine.subsystems.releasing import Releasing, Wanted, own_name
 from sparki_daemon.loco.settings import gates_of
@@ -22,7 +23,6 @@ from sparki_daemon.store.releases import ReleaseRow
 
 COMMITS = 50
 SEARCHED = 500
-SKIPPED = {"release_command": "release_command", "watch": "watch_s"}  # a step that is nothing where its setting is not there
 
 
 class DeployPlan:
@@ -104,12 +104,8 @@ def _rest(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _steps(settings: Mapping[str, Any], usual: Mapping[str, int]) -> list[dict[str, Any]]:
-    happen = [rule for rule in STEPS if _happens(rule.name, settings)]
+    happen = [rule for rule in STEPS if is_asked(rule.name, settings)]
     return [{"name": rule.name, "does": rule.does, "usual_ms": usual.get(rule.name)} for rule in happen]
-
-
-def _happens(step: str, settings: Mapping[str, Any]) -> bool:
-    return step not in SKIPPED or bool(settings.get(SKIPPED[step]))
 
 
 def _starts(settings: Mapping[str, Any], run: str | None) -> bool:
