@@ -56,6 +56,15 @@ class Unexpanded:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class JobCache:
+    """What a job declares of itself, so that its result can be taken from an earlier run."""
+
+    inputs: tuple[str, ...] = ()  # patterns over the source's files; none: all of them
+    outputs: tuple[str, ...] = ()  # patterns over the workspace's files
+    tools: tuple[str, ...] = ()  # programs whose versions count
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobPlan:
     """One job, after its matrix was expanded; where its needs decide on the matrix, the one that stands for all its legs until then."""
 
@@ -78,6 +87,7 @@ class JobPlan:
     runs_on: tuple[str, ...] = ()
     deferred: tuple[str, ...] = ()  # references that have no value before the needs have ended; `pipeline.expand` makes it empty
     unexpanded: Unexpanded | None = None  # what those references stand in
+    cache: JobCache | None = None  # None: it always runs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +120,7 @@ def _to_json(value: Any) -> Any:
     return value
 
 
-_PARTS = {kind: (kind.__slots__, attrgetter(*kind.__slots__)) for kind in (Plan, JobPlan, StepPlan, Unexpanded)}
+_PARTS = {kind: (kind.__slots__, attrgetter(*kind.__slots__)) for kind in (Plan, JobPlan, JobCache, StepPlan, Unexpanded)}
 
 
 def _template(data: Any) -> Template | None:
@@ -149,6 +159,12 @@ def _unexpanded(data: Any) -> Unexpanded | None:
     return Unexpanded(name=_template(data["name"]), runs_on=runs_on, strategy=data["strategy"], only=only)
 
 
+def _cache(data: Any) -> JobCache | None:
+    if data is None:
+        return None
+    return JobCache(inputs=tuple(data["inputs"]), outputs=tuple(data["outputs"]), tools=tuple(data["tools"]))
+
+
 def job_from_json(data: Mapping[str, Any]) -> JobPlan:
     """Raises KeyError, TypeError for data that `Plan.to_json` didn't make."""
     return JobPlan(
@@ -171,6 +187,7 @@ def job_from_json(data: Mapping[str, Any]) -> JobPlan:
         runs_on=tuple(data["runs_on"]),
         deferred=tuple(data["deferred"]),
         unexpanded=_unexpanded(data.get("unexpanded")),  # a plan that an older program kept has none
+        cache=_cache(data.get("cache")),  # likewise
     )
 
 

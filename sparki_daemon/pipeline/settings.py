@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from sparki_daemon.model.problem import Position, Problem, SparkiError
 from sparki_daemon.pipeline import environments
 from sparki_daemon.pipeline.amounts import seconds, size_bytes
+from sparki_daemon.pipeline.caching import CACHE, Declared, cache_of, pattern_problems
 from sparki_daemon.pipeline.codes import CODES
-from sparki_daemon.pipeline.schema import Key, ListOf, Record, Text
+from sparki_daemon.pipeline.schema import Key, ListOf, MapOf, Record, Text
 from sparki_daemon.pipeline.shape import Shape
 from sparki_daemon.pipeline.yaml_node import MappingNode, Node, ScalarNode, SequenceNode, SourceText
 from sparki_daemon.pipeline.yaml_reader import load
 
 FILE = "sparki.yml"
+CACHE_BYTES = 5 << 30  # what a project's cached jobs may take, where its file says nothing
+
+_PIPELINE = Record(keys={"cache": Key(MapOf(value=CACHE, each="job"), "Which jobs may come from the cache, by id.")})
 
 SETTINGS = Record(
     keys={
@@ -32,6 +36,8 @@ SETTINGS = Record(
             "How long what runs leave is kept.",
         ),
         **environments.KEYS,
+        "pipelines": Key(MapOf(value=_PIPELINE, each="pipeline"), "What GitHub's files do not say, by the stem of the file."),
+        "cache": Key(Record(keys={"max_size": Key(Text(nonempty=True), "How much cached jobs may take: 512 MiB, 5 GiB.")}), "The job cache."),
     }
 )
 
@@ -45,6 +51,9 @@ class Settings:
     home: str = "job"
     retention: dict[str, float] = field(default_factory=dict)  # runs_s, artifacts_s, logs_bytes: those that the file has
     deploying: environments.Deploying = field(default_factory=environments.Deploying)
+    caches: Mapping[str, Mapping[str, Declared]] = field(default_factory=dict)  # by the stem of a pipeline's file, then by job
+    stems: Mapping[str, Position] = field(default_factory=dict)  # the pipelines that are named, and where
+    cache_bytes: int = CACHE_BYTES
 
 
 def read_settings(data: bytes | None, file: str = FILE) -> Settings:
@@ -59,19 +68,58 @@ def read_settings(data: bytes | None, file: str = FILE) -> Settings:
         raise SparkiError(Problem(code="wrong_type", message=f"{file} is a mapping of settings", at=Position(file, root.line, root.column)))
     shape = Shape(file, SourceText(""))
     shape.check(root, SETTINGS, file)
-    if shape.problems:
-        raise SparkiError(*shape.problems)
+    problems = [*shape.problems, *_problems(root, file)]
+    if problems:
+        raise SparkiError(*problems)
     retention = root.get("retention")
-    problems: list[Problem] = []
     kept = dict(_retention(retention, file, problems)) if isinstance(retention, MappingNode) else {}
     deploying = environments.read_deploying(root, file, problems)
     if problems:
         raise SparkiError(*problems)
     silence = root.get("silence")
     codes = (item.text for item in silence.items if isinstance(item, ScalarNode)) if isinstance(silence, SequenceNode) else ()
+    stems = _mapping(root.get("pipelines"))
     return Settings(
-        project=_text(root, "project"), silence=frozenset(codes), home=_text(root, "home") or "job", retention=kept, deploying=deploying
+        project=_text(root, "project"),
+        silence=frozenset(codes),
+        home=_text(root, "home") or "job",
+        caches={key.text: dict(_declared(node, file)) for key, node in stems},
+        stems={key.text: Position(file, key.line, key.column) for key, _ in stems},
+        cache_bytes=_max_size(root)[1],
+        retention=kept,
+        deploying=deploying,
     )
+
+
+def _mapping(node: Node | None) -> list[tuple[ScalarNode, Node]]:
+    return node.pairs if isinstance(node, MappingNode) else []
+
+
+def _declared(pipeline: Node, file: str) -> Iterator[tuple[str, Declared]]:
+    for key, node in _mapping(pipeline.get("cache") if isinstance(pipeline, MappingNode) else None):
+        if (cache := cache_of(node)) is not None:
+            yield key.text, Declared(cache, Position(file, key.line, key.column))
+
+
+def _max_size(root: MappingNode) -> tuple[ScalarNode | None, int]:
+    """The size that the file gives the cache, and where; -1 for one that is none."""
+    cache = root.get("cache")
+    node = cache.get("max_size") if isinstance(cache, MappingNode) else None
+    if not isinstance(node, ScalarNode):
+        return None, CACHE_BYTES
+    size = size_bytes(node.text)
+    return node, -1 if size is None else size
+
+
+def _problems(root: MappingNode, file: str) -> Iterator[Problem]:
+    """What is wrong with values beyond their kind."""
+    for _, pipeline in _mapping(root.get("pipelines")):
+        for _, node in _mapping(pipeline.get("cache") if isinstance(pipeline, MappingNode) else None):
+            yield from pattern_problems(node, file)
+    node, size = _max_size(root)
+    if node is not None and size < 0 and node.text:
+        at = Position(file, node.line, node.column)
+        yield Problem(code="wrong_value", message=f"'max_size' must be a size, not '{node.text}'", at=at, hint="write 512 MiB or 5 GiB")
 
 
 def _retention(node: MappingNode, file: str, problems: list[Problem]) -> Iterator[tuple[str, float]]:
