@@ -51,7 +51,7 @@ class Engine:
         self._specs = specs
         self._scheduler = scheduler
         self._pool = pool
-        self._runs = Runs(store, scheduler, home, specs.secrets)
+        self._runs = Runs(store, scheduler, home, specs)
         self.deploying = Deploying(home, store, queue, self._runs, load)
         self.aftermath = Aftermath(home, store, self.feed, Notices(store), self.deploying.keep)
         self._history = History(store)

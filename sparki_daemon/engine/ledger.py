@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -159,6 +160,7 @@ class Ledger:
             tolerated=record["result"] == "failure" and terms.tolerated(live, job),
             log_bytes=record["log"],
             summary_bytes=record.get("summary", 0),
+            cache=_kept(job, record),
         )
         if row.state is JobState.LOST:
             await steps.end_running(tx, row, outcome="failure", reason=row.reason, log_to=row.log_bytes)
@@ -251,3 +253,9 @@ class Ledger:
                 await self._return(tx, live, job)
             else:
                 await self._is_lost(tx, turn, live, job, "its runner no longer knows it")
+
+
+def _kept(job: LiveJob, record: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What the cache has to say of a job that has run: why, and what was kept of it; None: nothing more than before."""
+    kept = record.get("kept")
+    return {**json.loads(job.row.cache or "{}"), "kept": kept} if isinstance(kept, dict) else None

@@ -9,6 +9,7 @@ from typing import Any
 
 from sparki_daemon.model.job import JobState
 from sparki_daemon.model.plan import JobPlan, Plan
+from sparki_daemon.model.spec import KeepSpec
 from sparki_daemon.pipeline import needs
 from sparki_daemon.store.jobs import JobRow
 
@@ -19,6 +20,7 @@ class LiveJob:
 
     row: JobRow
     plan: JobPlan
+    keep: KeepSpec | None = None  # where its result is kept, once that is known
 
     @property
     def uid(self) -> str:
@@ -145,7 +147,7 @@ class Live:
             legs = self.legs[base]
             plan = legs[0].plan
             alone = len(legs) == 1 and not plan.matrix and plan.needs == (job.plan.base,)
-            if alone and plan.condition is None and not plan.deferred and legs[0].state is JobState.QUEUED:
+            if alone and plan.condition is None and plan.cache is None and not plan.deferred and legs[0].state is JobState.QUEUED:
                 return legs[0]
         return None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from sparki_daemon.model.spec import CacheSpec
 from sparki_daemon.prepare import Planned, Prepared
 from sparki_daemon.runner.environment import choose
 
@@ -27,7 +28,15 @@ def run_spec(request: dict[str, Any], prepared: Prepared, planned: Planned, proj
         **({"actions": dict(prepared.actions)} if prepared.actions else {}),
         "home": prepared.settings.home,
         "user_home": request["env"].get("HOME", ""),
+        "job_cache": _job_cache(request, prepared),
     }
+
+
+def _job_cache(request: dict[str, Any], prepared: Prepared) -> CacheSpec:
+    spec = CacheSpec(use=not request.get("no_cache"), limit_bytes=prepared.settings.cache_bytes)
+    if request.get("outputs"):
+        spec["bring_to"] = prepared.repository.root
+    return spec
 
 
 def _without(env: Mapping[str, str], secrets: Mapping[str, str]) -> dict[str, str]:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from sparki_daemon.builder.ports import Stop, Turn
-from sparki_daemon.engine import terms
+from sparki_daemon.engine import cached, terms
+from sparki_daemon.engine.caching import Hit
 from sparki_daemon.engine.live import Live, LiveJob
 from sparki_daemon.engine.specs import Specs
 from sparki_daemon.model.job import JobEvent, JobState
@@ -103,7 +104,7 @@ class Scheduler:
                 waiting += live.ended(job, row)
                 continue
             if goes:
-                live.hold(job)
+                waiting += await self._go(tx, live, job)
             else:
                 row = await jobs.move(tx, job.uid, JobEvent.CANCELLED if live.cancelling else JobEvent.SKIPPED)
                 waiting += live.ended(job, row)
@@ -113,6 +114,17 @@ class Scheduler:
             self._specs.keep_logs(live.run)
             await runs.move(tx, live.run, verdict((job.state, job.tolerated) for job in live.jobs.values()))
             self._live.pop(live.run, None)
+
+    async def _go(self, tx: Tx, live: Live, job: LiveJob) -> list[LiveJob]:
+        """A job may run: an earlier result ends it here and now, and gives those that it makes ready; else it is held for a runner."""
+        log_path = self._specs.log_path(live.run, job.plan.id, job.row.attempt)
+        found = self._specs.caching.look(live, job, log_path)
+        if isinstance(found, Hit):
+            return live.ended(job, await cached.end(tx, live, job, found, log_path))
+        if found is not None:
+            job.row = await jobs.note_cache(tx, job.row, found.told)
+        live.hold(job)
+        return []
 
     async def _expand(self, tx: Tx, live: Live, job: LiveJob) -> list[LiveJob]:
         """Put a job's legs in its place, now that its matrix, name and labels can be computed. Raises SparkiError where they can't."""

@@ -8,6 +8,7 @@ import os
 from collections.abc import Container
 from typing import Any
 
+from sparki_daemon.engine.caching import Caching
 from sparki_daemon.engine.live import Live, LiveJob
 from sparki_daemon.model.problem import SparkiError
 from sparki_daemon.model.spec import JobSpec
@@ -27,6 +28,7 @@ class Specs:
         self._cache = cache or os.path.join(home, "cache")
         self._written: set[str] = set()
         self.secrets = RunSecrets(home)
+        self.caching = Caching(home, self._cache)
 
     @property
     def fast(self) -> str:
@@ -112,6 +114,8 @@ class Specs:
         )
         if secrets := self.secrets.of(live.run, live.attempt):
             spec["secrets"] = secrets
+        if keep := self.caching.ticket(live, job):
+            spec["keep"] = keep
         return spec
 
     def _run_file(self, live: Live, folder: str) -> str:

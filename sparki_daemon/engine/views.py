@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -49,6 +50,7 @@ def job_view(job: JobRow, steps: Iterable[StepRow], planned: Mapping[str, Any], 
         "status": job.state.public,
         "reason": job.reason,
         "cached": job.cached,
+        "cache": json.loads(job.cache) if job.cache else None,
         "tolerated": job.tolerated,
         "attempt": job.attempt,
         "needs": planned["needs"],

@@ -35,6 +35,7 @@ class JobEvent(StrEnum):
     RETURNED = "returned"  # its runner went before it began: back to the queue
     STARTED = "started"
     PASSED = "passed"
+    CACHED = "cached"  # an earlier result stands for it
     FAILED = "failed"
     CANCELLED = "cancelled"
     SKIPPED = "skipped"
@@ -46,6 +47,7 @@ TERMINAL = frozenset({JobState.SUCCESS, JobState.FAILURE, JobState.CANCELLED, Jo
 
 MOVES: Mapping[tuple[JobState, JobEvent], JobState] = {
     (JobState.QUEUED, JobEvent.ASSIGNED): JobState.ASSIGNED,
+    (JobState.QUEUED, JobEvent.CACHED): JobState.SUCCESS,
     (JobState.QUEUED, JobEvent.SKIPPED): JobState.SKIPPED,
     (JobState.QUEUED, JobEvent.CANCELLED): JobState.CANCELLED,
     (JobState.QUEUED, JobEvent.FAILED): JobState.FAILURE,  # its `if` could not be evaluated

@@ -5,6 +5,14 @@ from __future__ import annotations
 from typing import Any, NotRequired, TypedDict
 
 
+class CacheSpec(TypedDict):
+    """How a run uses the job cache."""
+
+    use: bool  # look for results, and keep them
+    limit_bytes: int  # what the project's entries may take
+    bring_to: NotRequired[str]  # the folder that declared outputs are brought to
+
+
 class SourceSpec(TypedDict):
     """Where `actions/checkout` takes the source from; the rest of a snapshot's JSON is `source.snapshot`'s."""
 
@@ -28,6 +36,7 @@ class RunSpec(TypedDict):
     user_home: str
     actions: NotRequired[dict[str, str]]  # the folders that stand for others' repositories, by owner/repository in lower case
     project: NotRequired[str]  # whose caches are used; without it those of the worktree
+    job_cache: NotRequired[CacheSpec]
 
 
 class LinkSpec(TypedDict):
@@ -36,6 +45,15 @@ class LinkSpec(TypedDict):
     job: str  # uid
     epoch: int
     base: str  # under which its result and outputs stand in `needs`
+
+
+class KeepSpec(TypedDict):
+    """Where the result of a job is kept for later runs, once it has succeeded."""
+
+    slot: str  # the folder of its entries
+    key: str
+    parts: dict[str, str]
+    outputs: list[str]  # patterns
 
 
 class JobSpec(TypedDict):
@@ -54,5 +72,6 @@ class JobSpec(TypedDict):
     log: str  # path of the log, without ".log"
     artifacts: NotRequired[str]  # the folder of all runs' artifacts; without it there can be none
     cache: NotRequired[str]  # the folder of all caches; likewise
+    keep: NotRequired[KeepSpec]  # of a job that declares a cache
     after: NotRequired[LinkSpec]  # it may begin only once this job has succeeded on this runner; else it is given back
     secrets: NotRequired[dict[str, str]]  # of the run, by name in upper case; on the wire and in memory only

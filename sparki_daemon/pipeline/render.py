@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sparki_daemon.model.plan import JobPlan, Plan, StepPlan
+from sparki_daemon.model.plan import JobCache, JobPlan, Plan, StepPlan
 from sparki_daemon.model.problem import Problem
 
 _MAX_WIDTH = 100
@@ -28,10 +28,14 @@ def _job_json(job: JobPlan) -> dict[str, Any]:
         "name": job.name,
         "needs": list(job.needs),
         "matrix": _finite(dict(job.matrix)),
-        "cache": None,
+        "cache": _cache_json(job.cache),
         "deferred": list(job.deferred),
         "steps": [_step_json(step) for step in job.steps],
     }
+
+
+def _cache_json(cache: JobCache | None) -> dict[str, Any] | None:
+    return None if cache is None else {"inputs": list(cache.inputs), "outputs": list(cache.outputs), "tools": list(cache.tools)}
 
 
 def _step_json(step: StepPlan) -> dict[str, Any]:
@@ -74,7 +78,8 @@ def _job_line(job: JobPlan) -> str:
     needs = f"  ← {', '.join(job.needs)}" if job.needs else ""
     condition = f"  if {' '.join(job.condition.text.split())}" if job.condition is not None else ""
     waits = f"  (waits for {', '.join(job.deferred)})" if job.deferred else ""
-    return f"{shown}{needs}{condition}{waits}"
+    cached = "  (cached)" if job.cache is not None else ""
+    return f"{shown}{needs}{condition}{waits}{cached}"
 
 
 def _step_lines(job: JobPlan) -> Iterator[str]:

@@ -83,8 +83,8 @@ def read_settings(data: bytes | None, file: str = FILE) -> Settings:
         project=_text(root, "project"),
         silence=frozenset(codes),
         home=_text(root, "home") or "job",
-        caches={key.text: dict(_declared(node, file)) for key, node in stems},
-        stems={key.text: Position(file, key.line, key.column) for key, _ in stems},
+        caches={stem.text: dict(_declared(pipeline, file)) for stem, pipeline in stems},
+        stems={stem.text: Position(file, stem.line, stem.column) for stem, _ in stems},
         cache_bytes=_max_size(root)[1],
         retention=kept,
         deploying=deploying,
@@ -116,10 +116,10 @@ def _problems(root: MappingNode, file: str) -> Iterator[Problem]:
     for _, pipeline in _mapping(root.get("pipelines")):
         for _, node in _mapping(pipeline.get("cache") if isinstance(pipeline, MappingNode) else None):
             yield from pattern_problems(node, file)
-    node, size = _max_size(root)
-    if node is not None and size < 0 and node.text:
-        at = Position(file, node.line, node.column)
-        yield Problem(code="wrong_value", message=f"'max_size' must be a size, not '{node.text}'", at=at, hint="write 512 MiB or 5 GiB")
+    size, limit = _max_size(root)
+    if size is not None and limit < 0 and size.text:
+        at = Position(file, size.line, size.column)
+        yield Problem(code="wrong_value", message=f"'max_size' must be a size, not '{size.text}'", at=at, hint="write 512 MiB or 5 GiB")
 
 
 def _retention(node: MappingNode, file: str, problems: list[Problem]) -> Iterator[tuple[str, float]]:

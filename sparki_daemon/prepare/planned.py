@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sparki_daemon.model.plan import Plan
 from sparki_daemon.model.problem import Position, Problem, SparkiError
+from sparki_daemon.pipeline.caching import Declared, with_declared
 from sparki_daemon.pipeline.differences import differences, in_short
 from sparki_daemon.pipeline.document import Document, with_mapped
 from sparki_daemon.pipeline.expression.error import ExpressionError
@@ -167,7 +168,7 @@ def prepare(
     copies = copied(actions, _beside(objects)) if actions else {}
     machine = machine_for(known, settings, client_env, reader(repository, snapshot if ref else None), copies)
     machine = replace(machine, secrets=lambda: secrets(repository) if secrets else ())
-    maker = _Maker(asked, repository, snapshot, known, machine)
+    maker = _Maker(asked, repository, snapshot, known, machine, settings.caches)
     left_out: tuple[Problem, ...] = ()
     if pipelines:
         chosen = [(one, asked_event or event_for(one)) for one in by_name(found, pipelines, directory)]
@@ -202,12 +203,21 @@ def _settings_file(repository: Repository, snapshot: Snapshot, *, at_commit: boo
 class _Maker:
     """Plans documents for their events, all of one request."""
 
-    def __init__(self, asked: Asked, repository: Repository, snapshot: Snapshot, known: Facts, machine: Machine) -> None:
+    def __init__(
+        self,
+        asked: Asked,
+        repository: Repository,
+        snapshot: Snapshot,
+        known: Facts,
+        machine: Machine,
+        caches: Mapping[str, Mapping[str, Declared]],
+    ) -> None:
         self.asked = asked
         self.repository = repository
         self.snapshot = snapshot
         self.known = known
         self.machine = machine
+        self.caches = caches
 
     @cached_property
     def push(self) -> Push:
@@ -262,6 +272,7 @@ class _Maker:
         document = with_mapped(document, self.machine.mapped) if self.machine.mapped else document
         made = make_plan(document, github=github, inputs=inputs, variables=self.asked.variables, source_in_place=in_place)
         made = replace(made, env=(*by_hand(self.asked.env), *made.env))
+        made = with_declared(made, self.caches.get(names_of(document.file, document.name)[2], {}))
         made = select_jobs(made, self.asked.jobs) if self.asked.jobs else made
         made = select_legs(made, self.asked.matrix) if self.asked.matrix else made
         if self.machine.action_file and (

@@ -78,6 +78,7 @@ class Job:
         self.states: dict[int, dict[str, str]] = {}  # what pre, main and post of a step leave each other
         self.spec = spec
         self._held: list[dict[str, Any]] = []
+        self._ended: list[dict[str, Any]] = []  # the records of its steps' ends
         self._reason = ""
         self._orphaned = False
         self._broken = False
@@ -141,6 +142,7 @@ class Job:
         """Write a record, and what was held before it."""
         self.hold(record)
         held, self._held = self._held, []
+        self._ended += [one for one in held if one["kind"] == "step.finished"]
         self.host.spool.append(*held)
         self.host.link.told()
 
@@ -233,7 +235,7 @@ class Job:
         return why
 
     def _end(self, *, lost: bool) -> None:
-        """Leave nothing behind, then tell the end."""
+        """Leave nothing behind, keep the result if that is wanted, then tell the end."""
         try:
             self._leave()
         except Exception as error:
@@ -246,11 +248,21 @@ class Job:
             "outputs": self._outputs,
             "log": self.output.size,
             "summary": self.summary.size,
+            **self._keep(),
         })  # fmt: skip
         if len(self.host.waiting) < FEW_AHEAD:
             self.host.link.flush()
         self.output.close()
         self.host.folders.put_away_work(self.work)
+
+    def _keep(self) -> dict[str, Any]:
+        """Keep the result of a job that declares a cache, and say what came of it."""
+        if "keep" not in self.spec or self._result != SUCCESS:
+            return {}
+        from sparki_daemon.runner import keep  # noqa: PLC0415  # few jobs need it
+
+        ended = [*self._ended, *(record for record in self._held if record["kind"] == "step.finished")]
+        return {"kept": keep.keep(self, self.spec["keep"], ended, self._outputs)}
 
     def _leave(self) -> None:
         """End what runs, keep what it said, remove the folder that may hold secrets."""

@@ -56,6 +56,15 @@ def list_all(snapshot: Snapshot) -> list[str]:
     return [path for about, _, path in entries if not about.startswith("160000")]
 
 
+def digests(snapshot: Snapshot) -> dict[str, str]:
+    """Every file of the tree with its mode and the id of its content, those of submodules too. Raises SparkiError."""
+    found = {path: f"{mode} {name}" for mode, name, path in _ls_tree(snapshot, ["-r", snapshot.tree])}
+    for module in snapshot.submodules:
+        found.pop(module.path, None)  # its commit bears a time, its files do not
+        found |= {f"{module.path}/{path}": digest for path, digest in digests(module.snapshot).items()}
+    return found
+
+
 def _ls_tree(snapshot: Snapshot, arguments: list[str]) -> list[tuple[str, str, str]]:
     """(mode, id, path from the root) of each entry asked for; what is not there is not told."""
     env = {**snapshot_env(snapshot), "GIT_LITERAL_PATHSPECS": "1"}

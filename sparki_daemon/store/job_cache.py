@@ -132,15 +132,20 @@ def bring_log(entry: Entry, log: str) -> None:
     """Give a run the entry's log and summary as its own: links to the same bytes, for neither is written to again. Raises OSError."""
     _link(os.path.join(entry.folder, _LOG), f"{log}.log")
     if entry.result.summary_bytes:
-        _link(os.path.join(entry.folder, _SUMMARY), f"{log}.md")
+        _link(os.path.join(entry.folder, _SUMMARY), f"{log}.summary.md")
 
 
-def bring_artifacts(entry: Entry, folder: str) -> None:
-    """Give a run the artifacts of an entry: folders of links in `folder`. Raises OSError."""
+def bring_artifacts(entry: Entry, folder: str, *, run: str, attempt: int) -> None:
+    """Give a run the artifacts of an entry, in `folder`: the same bytes under another name. Raises OSError."""
     for name in entry.result.artifacts:
         if not os.path.exists(os.path.join(folder, name)):
             with begun(folder) as place:
                 _link_tree(os.path.join(entry.folder, _ARTIFACTS, name), place)
+                about = os.path.join(place, "artifact.json")
+                with open(about, "rb") as file:
+                    told = {**json.loads(file.read()), "run": run, "attempt": attempt}
+                os.unlink(about)
+                _write(about, told)
                 publish(place, os.path.join(folder, name))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sparki_daemon.model.job import MOVES, TERMINAL, IllegalMove, JobEvent, JobState, advance
@@ -12,10 +12,10 @@ from sparki_daemon.model.problem import ExitCode, Problem, SparkiError
 from sparki_daemon.store.protocol import Row, Tx
 
 COLUMNS = """uid, run, position, key, base, name, state, reason, tolerated, cached, epoch, attempt, runner, outputs,
-    log, log_bytes, created, started, finished, summary_bytes"""
+    log, log_bytes, created, started, finished, summary_bytes, cache"""
 INSERT = f"""
     INSERT INTO jobs ({COLUMNS})
-    VALUES (:uid, :run, :position, :key, :base, :name, 'queued', '', 0, 0, 0, :attempt, '', '{{}}', '', 0, :created, NULL, NULL, 0)
+    VALUES (:uid, :run, :position, :key, :base, :name, 'queued', '', 0, 0, 0, :attempt, '', '{{}}', '', 0, :created, NULL, NULL, 0, '')
 """  # noqa: S608  # every SQL text here is put together from this module's own words
 GET = f"SELECT {COLUMNS} FROM jobs WHERE uid = :uid"  # noqa: S608
 REMOVE = "DELETE FROM jobs WHERE uid = :uid AND state = 'queued'"
@@ -72,6 +72,7 @@ class JobRow:
     started: str | None
     finished: str | None
     summary_bytes: int = 0  # of the Markdown beside its log
+    cache: str = ""  # JSON: what the cache had to say of it; empty: nothing
 
 
 class Fenced(Exception):  # noqa: N818  # reads as what happened
@@ -109,6 +110,7 @@ def _row(row: Row) -> JobRow:
         row["started"],
         row["finished"],
         row["summary_bytes"],
+        row["cache"],
     )
 
 
@@ -180,7 +182,7 @@ CHANGES = {
     JobEvent.RETURNED: "runner = ''",
     JobEvent.STARTED: "started = :at",
     JobEvent.RETRIED: """attempt = attempt + 1, runner = '', outputs = '{}', tolerated = 0, cached = 0, log = '',
-        log_bytes = 0, summary_bytes = 0,
+        log_bytes = 0, summary_bytes = 0, cache = '',
         started = NULL, finished = NULL""",
 }
 END = "finished = :at, outputs = :outputs, tolerated = :tolerated, cached = :cached, log_bytes = :log_bytes, summary_bytes = :summary_bytes"
@@ -190,6 +192,10 @@ def _move_sql(event: JobEvent) -> str:
     sources = [state for (state, what) in MOVES if what is event]
     (target,) = {MOVES[state, event] for state in sources}
     changes = END if target in TERMINAL else CHANGES[event]
+    if event is JobEvent.CACHED:
+        changes += ", log = :log, started = :at, cache = :cache"
+    elif event is JobEvent.PASSED:
+        changes += ", cache = CASE :cache WHEN '' THEN cache ELSE :cache END"
     legal = ", ".join(f"'{state}'" for state in sources)
     return f"""
         UPDATE jobs SET state = '{target}', reason = :reason, {changes} WHERE uid = :uid AND state IN ({legal})
@@ -222,13 +228,13 @@ async def move(
     cached: bool = False,
     log_bytes: int = 0,
     summary_bytes: int = 0,
+    cache: Mapping[str, Any] | None = None,
 ) -> JobRow:
     """Move a job as MOVES has it, with its event; the job as it is then. Nothing else changes a job.
 
     `epoch`: what the news came with; leave it out for the scheduler's own decisions. ASSIGNED adds one to it, and takes `runner`, `log`
     and, where it had to wait for `needs`, `name`. The ends take `outputs`, `tolerated`, `cached`, `log_bytes`, `summary_bytes`.
-    `at`: when it happened, if
-    not now.
+    CACHED takes `log` too, and `cache`: what the cache says of it. `at`: when it happened, if not now.
 
     Raises, and then nothing was changed: Fenced for another epoch than the job's; IllegalMove where MOVES has no such move;
     SparkiError `no_such_job`.
@@ -247,12 +253,24 @@ async def move(
         cached=int(cached),
         log_bytes=log_bytes,
         summary_bytes=summary_bytes,
+        cache=json.dumps(cache) if cache else "",
     )
     if row is None:
         raise await _why_not(tx, uid, event, epoch)
     job = _row(row)
     await _tell(tx, job, KINDS.get(event, "job.finished"))
     return job
+
+
+NOTE_CACHE = "UPDATE jobs SET cache = :cache WHERE uid = :uid"
+
+
+async def note_cache(tx: Tx, job: JobRow, cache: Mapping[str, Any]) -> JobRow:
+    """Note why a job that declares a cache runs all the same, with `job.missed`; the job as it is then."""
+    text = json.dumps(cache)
+    await tx.execute(NOTE_CACHE, uid=job.uid, cache=text)
+    await tx.append("job.missed", stream=job.run, run=job.run, job=job.key, uid=job.uid, cache=dict(cache))
+    return replace(job, cache=text)
 
 
 async def _tell(tx: Tx, job: JobRow, kind: str) -> None:
@@ -271,6 +289,8 @@ async def _tell(tx: Tx, job: JobRow, kind: str) -> None:
     elif kind == "job.finished":
         data["outputs"] = job.outputs
         data["cached"] = job.cached
+        if job.cache:
+            data["cache"] = json.loads(job.cache)
         data["tolerated"] = job.tolerated
         data["log_bytes"] = job.log_bytes
     await tx.append(kind, stream=job.run, **data)

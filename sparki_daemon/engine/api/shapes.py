@@ -51,6 +51,7 @@ START: Schema = request(
         "env": {"type": "object", "additionalProperties": TEXT, "default": {}},
         "ref": {"type": ["string", "null"], "minLength": 1, "maxLength": 4096, "default": None},
         "no_cache": {"type": "boolean", "default": False},
+        "outputs": {"type": "boolean", "default": False, "description": "bring declared outputs to the working tree"},
         "event": {"type": "string", "maxLength": 64, "default": "", "description": "empty: the one that fits"},
         "event_payload": {"type": ["object", "null"], "default": None, "description": "is laid over the payload that is made up"},
         "inputs": {"type": "object", "additionalProperties": TEXT, "default": {}},

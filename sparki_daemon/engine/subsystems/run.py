@@ -57,12 +57,13 @@ async def in_a_thread(work: Callable[..., T], /, *arguments: Any) -> T:
 class Runs:
     """Starts, lists, shows, cancels and retries runs."""
 
-    def __init__(self, store: Store, scheduler: Scheduler, home: str, secrets_of_runs: RunSecrets, beside: Beside = in_a_thread) -> None:
+    def __init__(self, store: Store, scheduler: Scheduler, home: str, specs: Specs, beside: Beside = in_a_thread) -> None:
         self._beside = beside
         self._store = store
         self._scheduler = scheduler
         self._home = home
-        self._of_runs = secrets_of_runs
+        self._of_runs = specs.secrets
+        self._caching = specs.caching
 
     async def start(self, request: dict[str, Any], key: str | None) -> dict[str, Any]:
         """Start the pipelines that `request` asks for; the same key with the same request starts nothing twice."""
@@ -94,6 +95,9 @@ class Runs:
             return Sources(Secrets(self._home), found.common_dir, found.root, given)
 
         prepared = _prepared(request, objects, lambda found: sources(found).names())
+        path = choose_environment(request["env"]).get("PATH", os.defpath)
+        for planned in prepared.planned if not request.get("no_cache") else ():
+            self._caching.prime(planned.plan, prepared.snapshot, path)
         read = {name for planned in prepared.planned for name in secrets_of_plan(planned.plan)}
         wanted = request.get("secret_names", ())
         return prepared, sources(prepared.repository).values(read, wanted) if read or wanted or given else {}
