@@ -69,7 +69,7 @@ class Bench:
         self._specs = Specs(self._folders.home, self._folders.fast, cache)
         self._scheduler = Scheduler(self._store, self._queue, self._specs, system=process.system_name())
         self._ledger = Ledger(self._store, self._queue, self._specs, self._scheduler)
-        self._runs = Runs(self._store, self._scheduler, self._folders.home, self._specs.secrets, beside=_at_once)
+        self._runs = Runs(self._store, self._scheduler, self._folders.home, self._specs, beside=_at_once)
 
     def log_path(self, run: str, job: str) -> str:
         """The log of a job (by its key)."""

@@ -152,5 +152,3 @@ def _compared(keep: KeepSpec, note: list[str]) -> Mapping[str, Any]:
     why = [*note, *cache_key.changes(parts, keep["parts"])]
     more = [f"and {len(why) - MOST_REASONS} more"] if len(why) > MOST_REASONS else []
     return {"against": entry.result.run, "why": why[:MOST_REASONS] + more}
-
-

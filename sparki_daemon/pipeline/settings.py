@@ -37,7 +37,9 @@ SETTINGS = Record(
         ),
         **environments.KEYS,
         "pipelines": Key(MapOf(value=_PIPELINE, each="pipeline"), "What GitHub's files do not say, by the stem of the file."),
-        "cache": Key(Record(keys={"max_size": Key(Text(nonempty=True), "How much cached jobs may take: 512 MiB, 5 GiB.")}), "The job cache."),
+        "cache": Key(
+            Record(keys={"max_size": Key(Text(nonempty=True), "How much cached jobs may take: 512 MiB, 5 GiB.")}), "The job cache."
+        ),
     }
 )
 

@@ -77,7 +77,6 @@ class Artifacts:
                 "digest": _digest(kept),
                 "created_ms": now_ms(),
                 "files": kept,
-                "job": job,
             }
             _write(os.path.join(folder, _ABOUT), json.dumps(about).encode())
             if not publish(folder, final, replace=overwrite):

@@ -38,7 +38,7 @@ def _ask(program: str, path: str) -> str:
     arguments = _ARGUMENTS.get(os.path.basename(program), ["--version"])
     env = {"PATH": path, "LC_ALL": "C", "HOME": "/nonexistent"}
     try:
-        done = subprocess.run(  # noqa: S603  # a program that the project names, found in the user's PATH
+        done = subprocess.run(  # a program that the project names, found in the user's PATH
             [program, *arguments], env=env, cwd="/", stdin=subprocess.DEVNULL, capture_output=True, timeout=LIMIT_S, check=False
         )
     except (OSError, subprocess.TimeoutExpired):

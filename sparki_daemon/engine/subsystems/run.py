@@ -14,17 +14,18 @@ from typing import Any, Protocol, TypeVar
 from sparki_daemon.builder.ports import Stop
 from sparki_daemon.engine.run_spec import number_of, run_spec
 from sparki_daemon.engine.scheduler import NewRun, Scheduler
+from sparki_daemon.engine.specs import Specs
 from sparki_daemon.engine.views import run_summary, run_view
 from sparki_daemon.model.plan import Plan, plan_from_json
 from sparki_daemon.model.problem import ExitCode, Problem, SparkiError
 from sparki_daemon.pipeline.secret_names import secrets_of_plan
 from sparki_daemon.prepare import Planned, Prepared, prepare
+from sparki_daemon.runner.environment import choose as choose_environment
 from sparki_daemon.runner.summary import summary_path
 from sparki_daemon.source import repository
 from sparki_daemon.source.repository import Repository
 from sparki_daemon.store import jobs, journal, keys, projects, runs, steps
 from sparki_daemon.store.protocol import Store, Tx
-from sparki_daemon.vault.of_runs import RunSecrets
 from sparki_daemon.vault.sources import Sources
 from sparki_daemon.vault.store import Secrets
 
