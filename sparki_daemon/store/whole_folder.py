@@ -7,7 +7,7 @@ import errno
 import os
 from collections.abc import Iterator
 
-from sparki_daemon.system.files import is_locked, remove_tree, sync_folder, try_lock
+from sparki_daemon.system.files import remove_tree, sync_folder, try_lock
 
 _BEGUN = ".begun-"
 _LOCK = ".lock"  # beside the folder that is filled: the lock dies with who fills it
@@ -21,9 +21,10 @@ def begun(parent: str) -> Iterator[str]:
     """
     os.makedirs(parent, mode=0o700, exist_ok=True)
     sweep(parent)
-    path = os.path.join(parent, f"{_BEGUN}{os.urandom(6).hex()}")
-    lock = try_lock(path + _LOCK)
-    assert lock is not None  # nobody else has drawn that name
+    lock = None
+    while lock is None:  # a sweep may hold a lock that was just made, and takes it for a dead one's
+        path = os.path.join(parent, f"{_BEGUN}{os.urandom(6).hex()}")
+        lock = try_lock(path + _LOCK)
     try:
         os.mkdir(path, 0o700)
         yield path
@@ -66,11 +67,12 @@ def sweep(parent: str) -> None:
     for name in names:
         if name.startswith(_BEGUN):
             stem = os.path.join(parent, name.removesuffix(_LOCK).removesuffix("-old"))
-            if not is_locked(stem + _LOCK):
+            if (lock := try_lock(stem + _LOCK)) is not None:  # held while it is removed: nobody begins under that name meanwhile
                 for left in (stem, f"{stem}-old"):
                     remove_tree(left)
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(stem + _LOCK)
+                os.close(lock)
 
 
 def is_begun(name: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
 from pathlib import Path
@@ -161,6 +162,32 @@ def test_of_many_that_save_one_name_at_a_time_one_wins(artifacts: Artifacts, sou
 
     assert sorted(results)[1:] == ["exists"] * 5
     assert artifacts.find("r-1", "x")
+
+
+def test_a_sweep_never_takes_what_somebody_is_just_beginning(tmp_path: Path) -> None:
+    failed: list[OSError] = []
+
+    def fill() -> None:
+        for _ in range(60):
+            try:
+                with whole_folder.begun(str(tmp_path)) as path:
+                    Path(path, "x").write_text("x")
+            except OSError as error:
+                failed.append(error)
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        threads = [threading.Thread(target=fill) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(before)
+
+    assert failed == []
+    assert os.listdir(tmp_path) == []
 
 
 def test_what_a_living_process_fills_is_left_alone(tmp_path: Path) -> None:
