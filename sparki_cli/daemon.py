@@ -107,7 +107,7 @@ def _ask_to_stop(engine: Engine, process: int | None, *, force: bool) -> None:
         if code == "daemon_not_running":  # it was gone before its answer had come
             return
         silent = error.exit_code is ExitCode.UNREACHABLE
-        if process is None or code == "runs_active" or (silent and not force):
+        if process is None or code in ("runs_active", "deployments_active") or (silent and not force):
             raise
         signal.pidfd_send_signal(process, signal.SIGTERM)
 

@@ -88,6 +88,7 @@ def picture_of(output: Output, shown: dict[str, Any], now_ms: int) -> str:
         f"{output.glyph(shown['status'])} {output.styled(printable(shown['pipeline']), 'bold')}  {status}  {_took(output, shown, now_ms)}",
         f"  {shown['id']}{attempt}  {what}  {output.styled(age(shown['created'], now_ms), 'dim')}",
         *([f"  {printable(shown['title'])}"] if shown.get("title") else []),  # `run-name`, else what brought the run
+        *([f"  deployed by {', '.join(shown['deployments'])}"] if shown.get("deployments") else []),
     ]
     for job in shown["jobs"]:
         tolerated = ", tolerated" if job.get("tolerated") and job["status"] == "failure" else ""

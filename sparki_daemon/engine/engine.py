@@ -24,10 +24,11 @@ from sparki_daemon.engine.subsystems.keep import Keeper
 from sparki_daemon.engine.subsystems.notices import Notices
 from sparki_daemon.engine.subsystems.releasing import Load
 from sparki_daemon.engine.subsystems.run import Given, Runs
+from sparki_daemon.model.deployment import DeploymentState
 from sparki_daemon.model.event import Event
 from sparki_daemon.model.problem import ExitCode, Problem, SparkiError
 from sparki_daemon.queue.protocol import BUILDS, DEPLOYMENTS, Queue
-from sparki_daemon.store import jobs, journal, runs, steps
+from sparki_daemon.store import deployments, jobs, journal, runs, steps
 from sparki_daemon.store.protocol import Store, Tx
 from sparki_daemon.system import clock, disk, files, process
 
@@ -235,12 +236,20 @@ class Engine:
         }
 
     async def stop_daemon(self, *, force: bool) -> None:
-        """End the daemon: at once when it is idle, with `force` after cancelling what runs. Raises SparkiError `runs_active`."""
+        """End the daemon: at once when it is idle, with `force` after cancelling what runs; deployments wait for the next daemon.
+
+        Raises SparkiError: `runs_active`, `deployments_active`.
+        """
         active = await self._store.read(runs.active)
         if active and not force:
             names = ", ".join(run.id for run in active[:5]) + (f" and {len(active) - 5} more" if len(active) > 5 else "")
             problem = Problem(code="runs_active", message=f"runs are active: {names}", hint="wait for them, or --force cancels them")
             raise SparkiError(problem, exit_code=ExitCode.RED)
+        under_way = [row.id for row in await self._store.read(deployments.unfinished) if row.state is DeploymentState.RUNNING]
+        if under_way and not force:
+            message = f"deployments are under way: {', '.join(under_way[:5])}"
+            hint = "wait for them; with --force they stay where they are, and go on with the next daemon"
+            raise SparkiError(Problem(code="deployments_active", message=message, hint=hint), exit_code=ExitCode.RED)
         self._stopping = "stop"
         for run in active:
             try:

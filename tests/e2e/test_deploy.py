@@ -373,3 +373,62 @@ def test_people_are_told_of_ends_and_old_releases_go(shop: Shop, tmp_path: Path)
     assert [line.split(" (")[0] for line in told.read_text().splitlines()] == [f"live staging: release {n}" for n in (1, 2, 3)]
     assert len(shop.platform()["forgotten"]) == 1
     assert shop.json("rollback", "staging", "1", code=5)["error"]["code"] == "release_pruned"
+
+
+def test_what_can_not_be_told_is_left_to_a_person(shop: Shop) -> None:
+    shop.sparki("deploy", "staging")
+    first = shop.platform()["traffic"]
+    shop.write("sparki.yml", SETTINGS + "    release_command: migrate\n    twin: {hangs: [release_command], unclear: true}\n")
+    shop.commit("migrates")
+    made = shop.json("deploy", "staging", "--detach")["deployment"]
+    deadline = time.monotonic() + 20
+    while shop.json("show", made)["step"] != "release_command" and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.kill(shop.json("daemon", "status")["processes"]["loco"]["pid"], signal.SIGKILL)
+
+    shown = shop.wait_for(made, "unknown")
+
+    assert shown["steps"][3]["status"] == "unknown"
+    assert shop.json("cancel", made, code=6)["error"]["code"] == "deployment_unknown"
+    assert shop.json("deploy", "staging", "--detach")["deployment"]  # it waits for the target, which the unknown one keeps
+    assert shop.json("env", "show", "staging")["deploying"] == made
+    assert shop.json("resolve", made, "--failed")["status"] == "failed"
+    assert shop.platform()["traffic"] == first
+
+
+def test_a_deployment_that_waits_for_its_run_outlives_the_engine(shop: Shop) -> None:
+    shop.write("sparki.yml", SETTINGS + "    artifact: build/site\n")
+    shop.write(".sparki/pipelines/ci.yml", PIPELINE.replace("mkdir out", "sleep 1; mkdir out"))
+    shop.commit("built slowly")
+    made = shop.json("deploy", "staging", "--detach")
+    os.kill(shop.json("daemon", "status")["processes"]["engine"]["pid"], signal.SIGKILL)
+
+    shown = shop.wait_for(made["deployment"], "live", "failed")
+
+    assert (shown["status"], shown["release"]) == ("live", made["release"])
+    assert len(shop.json("deployments")["deployments"]) == len(shop.json("releases", "staging")["releases"]) == 1
+    assert shop.platform()["starts"] == [[made["deployment"], made["release"]]]
+    assert shop.json("show", shown["run"])["deployments"] == [made["deployment"]]
+
+
+def test_one_environment_comes_after_another_and_a_freeze_is_passed_over_with_a_reason(shop: Shop) -> None:
+    always = "[{from: 'Mon 00:00', to: 'Sun 23:59', zone: UTC}, {from: 'Sun 23:00', to: 'Mon 01:00', zone: UTC}]"
+    shop.write("sparki.yml", f"{SETTINGS}  production: {{adapter: twin, command: serve, after: staging, freeze: {always}}}\n")
+    shop.commit("two environments")
+    plan = shop.json("deploy", "production", "--plan")
+    assert [wait["for"] for wait in plan["waits"]] == ["environment", "freeze"]
+
+    made = shop.json("deploy", "production", "--detach", "--override", "it burns")["deployment"]
+    assert [wait["for"] for wait in shop.wait_for(made, "waiting")["waits"]] == ["environment"]
+    shop.sparki("deploy", "staging")
+
+    assert shop.wait_for(made, "live")["override"] == "it burns"
+
+
+def test_the_daemon_is_not_stopped_under_a_deployment(shop: Shop) -> None:
+    shop.write("sparki.yml", SETTINGS + "    twin: {hangs: [health]}\n")
+    shop.commit("slow")
+    made = shop.json("deploy", "staging", "--detach")["deployment"]
+    shop.wait_for(made, "running")
+
+    assert shop.json("daemon", "stop", code=1)["error"]["code"] == "deployments_active"

@@ -27,6 +27,7 @@ STATUS_OF_CODE: Mapping[str, int] = {
     "no_approval_needed": 409,
     "deploying": 409,
     "runs_active": 409,
+    "deployments_active": 409,
     "idempotency_mismatch": 409,
     "since_beyond_head": 409,
     "events_pruned": 410,

@@ -160,7 +160,7 @@ COMPONENTS: Schema = {
             "finished": TIME_OR_NULL,
             "jobs": many(ref("Job")),
         },
-        {"reason": TEXT_OR_NULL},
+        {"reason": TEXT_OR_NULL, "deployments": many(TEXT)},
     ),
     "Runs": record({"runs": many(ref("RunLine"))}),
     "PastJobs": record({"jobs": many(ref("PastJob"))}),
