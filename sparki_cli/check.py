@@ -32,6 +32,22 @@ class Checked:
     warnings: tuple[Problem, ...] = ()
 
 
+def _schema(output: Output, here: str, files: list[str]) -> int:
+    """Print the schema of what FILE is: sparki.yml, a pipeline of ours, else a workflow."""
+    from sparki_daemon.pipeline.json_schema import settings_schema, workflow_schema  # noqa: PLC0415  only who asks for it pays for it
+
+    if files and os.path.basename(files[0]) == "sparki.yml":
+        found = settings_schema()
+    else:
+        dialect = _dialect(here, f"{files[0]}/_" if files and os.path.isdir(os.path.join(here, files[0])) else "".join(files[:1]))
+        found = workflow_schema(dialect)
+    if output.jq:
+        output.document(found)
+    else:
+        output.raw(json.dumps(found, indent=1) + "\n")
+    return 0
+
+
 def validate(output: Output, *, files: list[str], form: str | None, schema: bool, actions: list[str], directory: str | None) -> int:
     """Check files, or all pipelines of this repository; exit code 2 when one has an error.
 
@@ -40,14 +56,7 @@ def validate(output: Output, *, files: list[str], form: str | None, schema: bool
     """
     here = own_directory(directory)
     if schema:
-        from sparki_daemon.pipeline.json_schema import workflow_schema  # noqa: PLC0415  only who asks for it pays for it
-
-        dialect = _dialect(here, f"{files[0]}/_" if files and os.path.isdir(os.path.join(here, files[0])) else "".join(files[:1]))
-        if output.jq:
-            output.document(workflow_schema(dialect))
-        else:
-            output.raw(json.dumps(workflow_schema(dialect), indent=1) + "\n")
-        return 0
+        return _schema(output, here, files)
     called = Called(here, mapped(actions, here))
     checked = list(_named(here, files, called) if files else _all(here, called))
     errors = sum(len(one.errors) for one in checked)

@@ -162,7 +162,7 @@ COMMANDS = (
                 "schema",
                 ("--schema",),
                 FLAG,
-                "Print the JSON Schema of a workflow, for editors; with FILE .sparki/pipelines that of its files.",
+                "Print the JSON Schema of a workflow, for editors; with FILE .sparki/pipelines or sparki.yml that of those.",
             ),
             DIRECTORY,
         ),

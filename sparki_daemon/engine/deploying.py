@@ -6,6 +6,8 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
+from sparki_daemon.engine.api.checks import with_defaults
+from sparki_daemon.engine.api.shapes import START
 from sparki_daemon.engine.subsystems.awaiting import Awaiting
 from sparki_daemon.engine.subsystems.deploy_plan import DeployPlan
 from sparki_daemon.engine.subsystems.environments import Environments
@@ -26,7 +28,7 @@ class Deploying:
         self._deployments = Deployments(store, queue, releasing)
         self._environments = Environments(store, releasing)
         self._plan = DeployPlan(store, releasing)
-        self.awaiting = Awaiting(store, queue, releasing, runs, home)
+        self.awaiting = Awaiting(store, queue, releasing, lambda request: runs.start(with_defaults(START, request), None), home)
         self.keep = KeepReleases(store, releasing)
 
     async def deploy(self, request: dict[str, Any], idempotency_key: str | None) -> dict[str, Any]:

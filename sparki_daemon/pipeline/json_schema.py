@@ -9,6 +9,7 @@ from typing import Any
 
 from sparki_daemon.pipeline.keys import BY_DIALECT
 from sparki_daemon.pipeline.schema import Anything, Dialect, Flag, Key, Kind, ListOf, MapOf, Nothing, Number, OneOf, Place, Record, Text
+from sparki_daemon.pipeline.settings import SETTINGS
 
 _EXPRESSION = {"type": "string", "pattern": r"\$\{\{"}
 _SCALAR = ["string", "number", "boolean", "null"]
@@ -18,6 +19,11 @@ def workflow_schema(dialect: Dialect = Dialect.GITHUB) -> dict[str, Any]:
     """The schema of a workflow file of a dialect. What stands in expressions is not in it: `sparki validate` knows."""
     title = "Workflow" if dialect is Dialect.GITHUB else "Sparki pipeline"
     return {"$schema": "http://json-schema.org/draft-07/schema#", "title": title, **schema_of(BY_DIALECT[dialect])}
+
+
+def settings_schema() -> dict[str, Any]:
+    """The schema of `sparki.yml`. What must fit together in it, such as names of environments, is not in it: its reader knows."""
+    return {"$schema": "http://json-schema.org/draft-07/schema#", "title": "sparki.yml", **schema_of(SETTINGS)}
 
 
 def schema_of(kind: Kind, place: Place | None = None) -> dict[str, Any]:

@@ -8,12 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jsonschema_rs
 import pytest
 
 from sparki_daemon.model.problem import SparkiError
 from sparki_daemon.pipeline.actions import NATIVE
 from sparki_daemon.pipeline.codes import CODES
-from sparki_daemon.pipeline.json_schema import workflow_schema
+from sparki_daemon.pipeline.json_schema import settings_schema, workflow_schema
 from sparki_daemon.pipeline.keys import LANGUAGE
 from sparki_daemon.pipeline.reader import read
 from sparki_daemon.pipeline.reference import differences_page, language_page
@@ -29,6 +30,23 @@ Check = Callable[[Path, str], None]
 def test_the_schema_in_docs_is_the_tables(golden: Check) -> None:
     golden(DOCS / "workflow.schema.json", json.dumps(workflow_schema(), indent=1) + "\n")
     golden(DOCS / "pipeline.schema.json", json.dumps(workflow_schema(Dialect.SPARKI), indent=1) + "\n")
+    golden(DOCS / "sparki.schema.json", json.dumps(settings_schema(), indent=1) + "\n")
+
+
+def test_the_schema_of_settings_takes_what_the_interface_shows_and_refuses_what_it_does_not() -> None:
+    validator = jsonschema_rs.validator_for(settings_schema())
+    good = {
+        "environments": {
+            "staging": {"adapter": "process", "command": "serve", "variables": {"A": "b"}, "approvals": {"count": 1}, "own_key": 1},
+        },
+        "branches": {"main": {"run": ["ci"], "deploy": "staging"}},
+        "notify": [{"on": ["failure"], "command": "beep"}],
+    }
+
+    assert list(validator.iter_errors(good)) == []
+    assert not validator.is_valid({"environmants": {}})
+    assert not validator.is_valid({"environments": {"staging": {"command": "no adapter"}}})
+    assert not validator.is_valid({"environments": {"staging": {"adapter": "process", "strategy": "hope"}}})
 
 
 def test_the_reference_pages_in_docs_are_the_tables(golden: Check) -> None:

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from sparki_daemon.engine.subsystems.loco import refused
 from sparki_daemon.engine.subsystems.releasing import Releasing, Wanted
-from sparki_daemon.engine.subsystems.run import Runs
 from sparki_daemon.model.deployment import DeploymentState
 from sparki_daemon.model.problem import SparkiError
 from sparki_daemon.model.run import RunState
@@ -26,17 +25,18 @@ from sparki_daemon.store.protocol import Store, Tx
 from sparki_daemon.store.releases import ReleaseRow
 from sparki_daemon.store.runs import RunRow
 
+Start = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]  # what `POST /v1/runs` takes and gives; what is left out has its default
 SEARCHED = 500  # runs that are looked at for one of the same tree
 
 
 class Awaiting:
     """Finds or makes artifacts; `settle` goes on with what waited for a run."""
 
-    def __init__(self, store: Store, queue: Queue, releasing: Releasing, started: Runs, home: str) -> None:
+    def __init__(self, store: Store, queue: Queue, releasing: Releasing, start: Start, home: str) -> None:
         self._store = store
         self._queue = queue
         self._releasing = releasing
-        self._runs = started
+        self._start_runs = start
         self._artifacts = Artifacts(os.path.join(home, "artifacts"))
         self._settling = asyncio.Lock()
 
@@ -114,15 +114,8 @@ class Awaiting:
         """Start a run of the pipeline that has the wanted job. Raises SparkiError `unknown_job`, and as a run's start does."""
         environment = dict(request.get("env") or os.environ)
         file = await asyncio.to_thread(_pipeline_with, source, wanted, environment)
-        asked = {
-            "directory": source.repository.root,
-            "pipelines": [file],
-            "jobs": [],
-            "ref": source.commit,
-            "env": environment,
-            "max_parallel": None,
-        }
-        return [started["run"] for started in (await self._runs.start(asked, None))["runs"]]
+        asked = {"directory": source.repository.root, "pipelines": [file], "ref": source.commit, "env": environment}
+        return [started["run"] for started in (await self._start_runs(asked))["runs"]]
 
 
 def _pipeline_with(source: Shipped, wanted: Wanted, environment: Mapping[str, str]) -> str:
