@@ -7,6 +7,7 @@ import time
 from select import POLLIN, poll
 
 from sparki_cli.deploy_view import DeployView, now_line, step_line, summary, waits_line
+from sparki_cli.render import printable
 from sparki_daemon.client.deploy import Watching
 
 TYPE_CHECKING = False
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 EXIT_CODES = {"live": 0, "unknown": 6}  # the rest: 1
 STOPPED_WATCHING = 7
 FRAME_S = 0.1
+EXCERPT_LINES, EXCERPT_BYTES = 20, 8192  # of its log, where it did not go well
 HEARTBEAT_S = 30.0  # where nothing can be painted over, a line now and then says that it is alive
 
 
@@ -28,6 +30,7 @@ class Follow:
 
     def __init__(self, output: Output, deployments: Deployments, shown: dict[str, Any], since: int) -> None:
         self._output = output
+        self._deployments = deployments
         self._view = DeployView(shown)
         self._watching = Watching(deployments.engine, shown["id"], since)
         self._painted = False
@@ -50,6 +53,8 @@ class Follow:
             self._wipe()
             self._watching.close()
         if not self._output.as_json:
+            if self._view.status in ("failed", "reverted", "unknown"):
+                self._excerpt()
             self._output.raw(summary(self._output, self._view))
         return EXIT_CODES.get(self._view.status, 1)
 
@@ -106,6 +111,12 @@ class Follow:
         if self._painted:
             self._output.raw("\r\x1b[K")
             self._painted = False
+
+    def _excerpt(self) -> None:
+        """What its steps and commands said last."""
+        data = b"".join(self._deployments.log_bytes(self._view.id, last=EXCERPT_BYTES))
+        for line in data.decode("utf-8", "replace").splitlines()[-EXCERPT_LINES:]:
+            self._output.line(f"    {self._output.bar} {printable(line)}")
 
     def _stopped(self, why: str) -> int:
         self._wipe()

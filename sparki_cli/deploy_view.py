@@ -74,7 +74,7 @@ class DeployView:
             return []
         step.update(status=word, reason=data.get("reason") or "", finished=time)
         if not back and step["started"]:
-            step["took_ms"] = milliseconds(time) - milliseconds(step["started"])
+            step["took_ms"] = max(0, milliseconds(time) - milliseconds(step["started"]))  # the clock may be set back
         return [step]
 
     def left_ms(self, now_ms: int) -> int | None:

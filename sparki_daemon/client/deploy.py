@@ -34,9 +34,10 @@ class Deployments:
     def show(self, deployment: str) -> dict[str, Any]:
         return self.engine.ask("GET", f"/v1/deployments/{quoted_segment(deployment)}")  # type: ignore[no-any-return]
 
-    def log_bytes(self, deployment: str, start: int = 0) -> Iterator[bytes]:
-        """The deployment's log as it is now, from byte `start` on."""
-        return self._bytes(f"/v1/deployments/{quoted_segment(deployment)}/log?from={start}")
+    def log_bytes(self, deployment: str, start: int = 0, *, last: int | None = None) -> Iterator[bytes]:
+        """The deployment's log as it is now, from byte `start` on; with `last` at most so many bytes, those at the end."""
+        end = "" if last is None else f"&last={last}"
+        return self._bytes(f"/v1/deployments/{quoted_segment(deployment)}/log?from={start}{end}")
 
     def steer(self, deployment: str, what: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         """`cancel`, `approve` or `resolve` one: the deployment as it is then."""

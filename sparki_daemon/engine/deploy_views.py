@@ -94,8 +94,8 @@ def is_asked(step: str, settings: Mapping[str, Any]) -> bool:
 
 
 def milliseconds(since: str, until: str) -> int:
-    """From one RFC 3339 time to another."""
-    return round((datetime.fromisoformat(until) - datetime.fromisoformat(since)).total_seconds() * 1000)
+    """From one RFC 3339 time to another; 0 where the clock was set back between them."""
+    return max(0, round((datetime.fromisoformat(until) - datetime.fromisoformat(since)).total_seconds() * 1000))
 
 
 def release_line(row: ReleaseRow, *, live: str) -> dict[str, Any]:

@@ -25,7 +25,7 @@ POLICIES = """
 """
 ENDED = "SELECT id, project, finished FROM runs WHERE state NOT IN ('queued', 'running') AND finished IS NOT NULL ORDER BY seq"
 PINNED = "SELECT run FROM releases WHERE pruned = 0 AND run <> ''"
-EXISTING = "SELECT id FROM runs"
+EXISTING = "SELECT id FROM runs UNION ALL SELECT id FROM deployments WHERE finished IS NULL OR finished >= :before"
 SPECS = "SELECT run, spec FROM run_documents WHERE run > :after ORDER BY run LIMIT :limit"
 EVENTS = "SELECT seq, time FROM events ORDER BY seq LIMIT :limit"
 FIRST_ACTIVE = "SELECT min(seq) AS seq FROM runs WHERE state IN ('queued', 'running')"
@@ -61,9 +61,9 @@ async def ended(tx: Tx) -> list[Ended]:
     return [Ended(row["id"], row["project"], row["finished"]) for row in await tx.all(ENDED) if row["id"] not in pinned]
 
 
-async def existing(tx: Tx) -> set[str]:
-    """The ids of all runs."""
-    return {row["id"] for row in await tx.all(EXISTING)}
+async def existing(tx: Tx, before: str) -> set[str]:
+    """The ids of all whose files stay: every run, and the deployments that have not ended before a moment; their rows stay for ever."""
+    return {row["id"] for row in await tx.all(EXISTING, before=before)}
 
 
 async def specs(tx: Tx, after: str, *, limit: int) -> list[tuple[str, str]]:

@@ -144,6 +144,9 @@ def test_a_failed_step_leaves_what_was_live_and_says_why(shop: Shop) -> None:
     shop.write("sparki.yml", SETTINGS + "    twin: {fails: [health]}\n")
     shop.commit("broken")
 
+    told = shop.sparki("deploy", "staging", code=1)
+    assert "│ health: begins\n" in told
+    assert "did not go live" in told
     last = shop.json("deploy", "staging", code=1)
 
     assert (last["kind"], last["data"]["status"], last["data"]["reason"]) == ("deployment.finished", "failed", "health does not work")

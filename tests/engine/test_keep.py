@@ -13,8 +13,10 @@ import pytest
 from sparki_daemon.engine.subsystems import keep
 from sparki_daemon.engine.subsystems.keep import DAY_S, Gone, Keeper
 from sparki_daemon.model.run import RunEvent
-from sparki_daemon.store import journal, runs
+from sparki_daemon.store import deployments, journal, releases, runs
+from sparki_daemon.store.deployments import NewDeployment
 from sparki_daemon.store.journal import EventsPruned
+from sparki_daemon.store.releases import NewRelease
 from sparki_daemon.store.sqlite import SqliteStore
 
 
@@ -132,6 +134,22 @@ async def test_a_young_snapshot_of_no_run_stays_for_its_run_may_just_be_beginnin
     place.file("snapshots", "c" * 16, "pack")
 
     assert await place.sweep(0) == Gone()
+
+
+async def test_the_log_of_a_deployment_stays_as_long_as_a_runs(place: Place) -> None:
+    async def write(tx) -> None:
+        about = {"commit": "c", "tree": "t", "subject": "", "run": "", "artifact": {}, "settings": {}, "settings_digest": "", "secrets": ()}
+        await releases.create(tx, NewRelease(id="v-1", project="p-1", environment="e", author="ann", **about))
+        for name in ("d-1", "d-2"):
+            await deployments.create(tx, NewDeployment(id=name, project="p-1", environment="e", target="t", release="v-1"))
+
+    await place.store.write(write)  # the second takes the place of the first, which has ended so
+    for name in ("d-1", "d-2"):
+        place.file("logs", name, "deployment.log")
+
+    assert (await place.sweep(80), place.names("logs")) == (Gone(), ["d-1", "d-2"])
+    assert (await place.sweep(91)).logs_bytes == 100
+    assert place.names("logs") == ["d-2"]
 
 
 async def test_a_dry_run_tells_the_same_and_removes_nothing(place: Place) -> None:

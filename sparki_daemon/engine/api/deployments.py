@@ -52,15 +52,18 @@ async def resolve(engine: EnginePort, asked: Asked) -> Response:
 
 
 async def log(engine: EnginePort, asked: Asked) -> Response:
-    return Stream(_bytes(await engine.deploying.log(asked.path["deployment"]), asked.query["from"]), TEXT)
+    query = asked.query
+    return Stream(_bytes(await engine.deploying.log(asked.path["deployment"]), query["from"], query["last"]), TEXT)
 
 
-async def _bytes(path: str, start: int) -> Chunks:
+async def _bytes(path: str, start: int, last: int | None) -> Chunks:
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:  # nothing was said yet
         return
     try:
+        if last is not None:
+            start = max(start, os.fstat(fd).st_size - last)
         while data := os.pread(fd, CHUNK_BYTES, start):
             start += len(data)
             yield data, None
@@ -74,6 +77,7 @@ DEPLOYMENT = Parameter(
 ENVIRONMENT = Parameter("environment", "query", {"type": "string", "minLength": 1, "maxLength": 200}, "Deployments to this one.")
 LIMIT = Parameter("limit", "query", {"type": "integer", "minimum": 1, "maximum": 1000, "default": 30}, "How many at most.")
 FROM = Parameter("from", "query", {"type": "integer", "minimum": 0, "maximum": 2**53, "default": 0}, "The first byte.")
+LAST = Parameter("last", "query", {"type": "integer", "minimum": 0, "maximum": 2**53}, "At most so many bytes, those at the end.")
 
 ASKED = Answer("What was asked for; follow its events from `since`, with the deployment as `stream`.", ref("DeploymentAsked"))
 NOT_FOUND = Answer("`no_such_deployment`, `no_repository`, `no_such_release`, `release_pruned` …")
@@ -148,7 +152,7 @@ ROUTES = (
         name="deploymentLog",
         about="What the deployment's steps and commands have said so far.",
         handler=log,
-        parameters=(DEPLOYMENT, FROM),
+        parameters=(DEPLOYMENT, FROM, LAST),
         answers={200: Answer("Text.", media=TEXT), 404: NOT_FOUND},
     ),
     Operation(

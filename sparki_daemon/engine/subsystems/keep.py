@@ -119,9 +119,13 @@ class Keeper:
                     gone.logs_bytes += await self._remove("logs", run.id, dry_run=dry_run)
 
     async def _orphans(self, going: set[str], gone: Gone, *, dry_run: bool) -> None:
-        """Remove the files of runs that are no more. Names are looked at first and rows then: a new run has its row before its files."""
+        """Remove the files of runs that are no more, and logs of old deployments.
+
+        Names are looked at first and rows then: a new run has its row before its files.
+        """
         names = {kind: await asyncio.to_thread(_names, self._path(kind)) for kind in ("logs", "artifacts")}
-        existing = await self._store.read(retention.existing)
+        before = self._before({}, "runs", RUNS_S)
+        existing = await self._store.read(lambda tx: retention.existing(tx, before))
         for run in sorted(name for name in names["logs"] if name not in existing or name in going):
             gone.logs_bytes += await self._remove("logs", run, dry_run=dry_run)
         for run in sorted(name for name in names["artifacts"] if name not in existing or name in going):
