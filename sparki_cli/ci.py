@@ -52,6 +52,9 @@ def ci(
     """Run pipelines and tell of it; the exit code is the worst of their runs'."""
     here = own_directory(directory)
     form = form or detect(os.environ)
+    for option, path in (("--junit", junit), ("--summary", summary)):
+        if path:
+            _refuse_unwritable(option, path)
     reports = _Reports(junit=_absolute(junit), summary=_absolute(summary) or _hosts_summary(form), artifacts=_absolute(artifacts))
     from sparki_cli.run import actions_of, given_of, secrets_of
 
@@ -88,6 +91,22 @@ def ci(
 
 def _absolute(path: str | None) -> str | None:
     return os.path.abspath(path) if path else None
+
+
+def _refuse_unwritable(option: str, path: str) -> None:
+    """Raises SparkiError where no file can be written at `path`: told before the run, not after its minutes."""
+    folder = os.path.dirname(os.path.abspath(path))
+    if os.path.isdir(path) or path.endswith("/"):
+        wrong, hint = "that is a folder", "name a file in it"
+    elif not os.path.isdir(folder):
+        wrong, hint = "its folder does not exist", "make the folder first, or name another file"
+    elif not os.access(folder, os.W_OK | os.X_OK):
+        wrong, hint = "its folder may not be written to", "name a file in another folder"
+    else:
+        return
+    from sparki_daemon.model.problem import Problem, SparkiError
+
+    raise SparkiError(Problem(code="unwritable_report", message=f"{option}: can't write '{path}': {wrong}", hint=hint))
 
 
 def _hosts_summary(form: str) -> str | None:
