@@ -32,6 +32,7 @@ class Deploying:
         self.keep = KeepReleases(store, releasing)
 
     async def deploy(self, request: dict[str, Any], idempotency_key: str | None) -> dict[str, Any]:
+        """As the API has it. Inside the engine `request` may also name runs that must be green first: `awaits`, a list of ids."""
         answer = await self._deployments.deploy(request, idempotency_key, self.awaiting.artifact)
         await self.awaiting.settle()  # the run may have ended before the row said that it is waited for
         return answer
