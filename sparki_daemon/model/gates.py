@@ -6,7 +6,6 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
@@ -36,6 +35,8 @@ class Freeze:
 
         The zone's wall clock counts, so a change of summer time in a freeze moves its end with the clock on the wall.
         """
+        from zoneinfo import ZoneInfo  # noqa: PLC0415  # few settings have a freeze
+
         local = now.astimezone(ZoneInfo(self.zone))
         begin = _latest(self.begins, local)
         end = _next(self.ends, begin)

@@ -6,7 +6,6 @@ Source: POSIX, `crontab`, and GitHub's workflow syntax, `on.schedule`: an IANA t
 from __future__ import annotations
 
 import re
-import zoneinfo
 
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 _DAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
@@ -40,6 +39,8 @@ def is_zone(name: str) -> bool:
 
 
 def _is_known(name: str) -> bool:
+    import zoneinfo  # noqa: PLC0415  # few files name a zone
+
     try:
         zoneinfo.ZoneInfo(name)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
@@ -49,6 +50,8 @@ def _is_known(name: str) -> bool:
 
 def zones() -> list[str]:
     """The names of all time zones. It takes a while."""
+    import zoneinfo  # noqa: PLC0415  # as above
+
     return sorted(zoneinfo.available_timezones())
 
 

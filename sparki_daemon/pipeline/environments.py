@@ -9,7 +9,6 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from zoneinfo import available_timezones
 
 from sparki_daemon.model.gates import DAYS
 from sparki_daemon.model.problem import Position, Problem
@@ -215,6 +214,8 @@ class _Reader:
         return found
 
     def _freeze(self, node: Node) -> list[dict[str, Any]]:
+        from zoneinfo import available_timezones  # noqa: PLC0415  # few settings have a freeze
+
         found = []
         for item in node.items if isinstance(node, SequenceNode) else ():
             assert isinstance(item, MappingNode)  # the shape was checked

@@ -7,7 +7,6 @@ import json
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
-from urllib.parse import quote
 
 from sparki_daemon.store.whole_folder import begun, is_begun, publish
 from sparki_daemon.system.clock import now_ms
@@ -144,6 +143,8 @@ def _digest(kept: Iterable[tuple[str, int, str]]) -> str:
 
 def _folder_name(name: str) -> str:
     """A file name for an artifact's name, whatever it is; different for different ones."""
+    from urllib.parse import quote  # noqa: PLC0415  # most runs leave none
+
     plain = quote(name, safe=" ")
     plain = f"%2E{plain[1:]}" if plain.startswith(".") else plain
     if len(plain) <= _MOST_NAME_BYTES:

@@ -35,7 +35,6 @@ CLAIM = f"""
         started = coalesce(started, :now)
     WHERE id = :id AND state IN ('queued', 'waiting', 'running', 'unknown') RETURNING {COLUMNS}
 """  # noqa: S608
-OF_RUN = "SELECT id FROM deployments WHERE run = :run ORDER BY seq DESC LIMIT 100"
 WAIT = f"""
     UPDATE deployments SET state = 'waiting', waits = :waits WHERE id = :id AND state IN ('queued', 'waiting') AND waits <> :waits
     RETURNING {COLUMNS}
@@ -197,11 +196,6 @@ async def find(tx: Tx, word: str) -> DeploymentRow:
 async def listing(tx: Tx, *, project: str = "", environment: str = "", limit: int = 50) -> list[DeploymentRow]:
     """Deployments, the newest first."""
     return [_row(row) for row in await tx.all(LISTING, project=project, environment=environment, limit=limit)]
-
-
-async def of_run(tx: Tx, run: str) -> list[str]:
-    """The deployments of what a run made or proved, the newest first."""
-    return [row["id"] for row in await tx.all(OF_RUN, run=run)]
 
 
 async def unfinished(tx: Tx) -> list[DeploymentRow]:

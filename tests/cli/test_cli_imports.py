@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from cli_stories import GREEN, Program, serve_run, shown
@@ -12,6 +13,14 @@ HEAVY = {
     "typer", "click", "rich", "http", "http.client", "asyncio", "subprocess", "argparse", "typing", "dataclasses", "inspect", "socket",
     "logging", "email", "urllib", "urllib.parse", "tempfile", "shutil", "pathlib", "datetime", "contextlib", "sqlite3", "yaml", "hashlib",
     "importlib.metadata", "sparki_daemon.model.problem",
+}  # fmt: skip
+
+# `sparki ci` plans and runs in its own process; these belong to what it has not: a daemon, a loop, deployments, schedules, help.
+NOT_FOR_CI = {
+    "typer", "click", "rich", "http", "http.client", "asyncio", "ssl", "argparse", "email", "urllib.parse",
+    "importlib.metadata", "zoneinfo", "difflib", "concurrent.futures", "multiprocessing", "keyring",
+    "sparki_daemon.model.deployment", "sparki_daemon.store.deployments",
+    "sparki_daemon.store.sqlite", "sparki_daemon.engine.engine",
 }  # fmt: skip
 
 AT_EXIT = """
@@ -51,6 +60,17 @@ def test_a_hot_command_loads_nothing_heavy(sparki: Program, stand_in: StandIn, w
     stand_in.on("POST", "/v1/runs/r-1/cancel", answers({"id": "r-1"}, 202))
     stand_in.on("POST", "/v1/runs/r-1/retry", answers({"run": "r-1", "attempt": 2, "since": 0}, 202))
     assert loaded_by(sparki, *words) & HEAVY == set()
+
+
+def test_ci_of_one_step_loads_nothing_of_what_it_has_not(sparki: Program) -> None:
+    workflows = Path(sparki.cwd, ".github", "workflows")
+    workflows.mkdir(parents=True)
+    (workflows / "ci.yml").write_text("on: push\njobs: {a: {runs-on: ubuntu-latest, steps: [{run: exit 0}]}}\n")
+    for words in (["init", "-q", "-b", "main"], ["add", "-A"], ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "x"]):
+        subprocess.run(["git", *words], cwd=sparki.cwd, check=True)
+    loaded = loaded_by(sparki, "ci")
+    assert "sparki_daemon.ci.run" in loaded
+    assert loaded & NOT_FOR_CI == set()
 
 
 def test_help_does_load_typer(sparki: Program) -> None:

@@ -24,7 +24,8 @@ from sparki_daemon.runner.environment import choose as choose_environment
 from sparki_daemon.runner.summary import summary_path
 from sparki_daemon.source import repository
 from sparki_daemon.source.repository import Repository
-from sparki_daemon.store import deployments, jobs, journal, keys, projects, runs, steps
+from sparki_daemon.store import jobs, journal, keys, projects, runs, steps
+from sparki_daemon.store.deployments_of_run import deployments_of_run
 from sparki_daemon.store.protocol import Store, Tx
 from sparki_daemon.vault.sources import Sources
 from sparki_daemon.vault.store import Secrets
@@ -186,7 +187,7 @@ class Runs:
                 by_job.setdefault(step.job, []).append(step)
             found = await jobs.of_run(tx, run.id)
             view = run_view(row, found, by_job, plan, {job.uid: _summary(job) for job in found if job.summary_bytes})
-            return {**view, "deployments": await deployments.of_run(tx, run.id)}
+            return {**view, "deployments": await deployments_of_run(tx, run.id)}
 
         return await self._store.read(read)
 
