@@ -59,6 +59,8 @@ COMMANDS = (
             Option("show_list", ("--list",), FLAG, "List this repository's pipelines, run nothing."),
             *GIVEN,
             Option("no_cache", ("--no-cache",), FLAG, "Restore no job from the cache."),
+            Option("explain", ("--explain",), FLAG, "Say of each job why it ran, or which earlier result stands for it."),
+            Option("outputs", ("--outputs",), FLAG, "Put the declared outputs of jobs from the cache into the working tree."),
             Option("watch", ("--watch", "-w"), FLAG, "Again at each change of the tree; what is outdated is cancelled."),
             DIRECTORY,
         ),
@@ -189,6 +191,22 @@ COMMANDS = (
         "Print a script for a shell to complete words: bash, zsh or fish.",
         arguments=(Argument("shell", "SHELL", "bash, zsh or fish.", required=True),),
     ),
+    Command(
+        "cache ls",
+        "sparki_cli.cache:list_entries",
+        "List the results of this repository's jobs that are kept.",
+        options=(DIRECTORY,),
+    ),
+    Command(
+        "cache prune",
+        "sparki_cli.cache:prune_entries",
+        "Drop results of jobs, those first that were used longest ago.",
+        options=(
+            Option("everything", ("--all", "-a"), FLAG, "All of this repository's."),
+            Option("max_size", ("--max-size",), TEXT, "Until they take no more than this, such as 512 MiB.", metavar="SIZE"),
+            DIRECTORY,
+        ),
+    ),
     Command("doctor", "sparki_cli.doctor:doctor", "Look for what is wrong on this machine, and say what to do."),
     Command(
         "prune",
@@ -232,6 +250,7 @@ COMMANDS = (
 )
 GROUPS = {
     **DEPLOY_GROUPS,
+    "cache": "Results of jobs that declare a cache.",
     "secret": "Secrets of this repository, kept in the keyring or in an encrypted file.",
     "daemon": "The background process that holds and executes runs; it starts by itself when needed.",
 }

@@ -44,6 +44,8 @@ def run(
     secret_files: list[str],
     matrix: list[str],
     no_cache: bool,
+    explain: bool,
+    outputs: bool,
     workspace: str | None,
     actions: list[str],
     watch: bool,
@@ -77,6 +79,7 @@ def run(
         "no_cache": no_cache,
         **given,
         **({"workspace": workspace} if workspace else {}),
+        **({"outputs": True} if outputs else {}),
     }
     engine = connect(output)
     with Interrupts() as interrupts:
@@ -84,7 +87,7 @@ def run(
             from sparki_cli.watching import again
 
             return again(output, here, interrupts, lambda changes: _once(output, engine, request, interrupts, changes=changes))
-        return _once(output, engine, request, interrupts, detach=detach)
+        return _once(output, engine, request, interrupts, detach=detach, explain=explain)
 
 
 def _once(
@@ -94,6 +97,7 @@ def _once(
     interrupts: Interrupts,
     *,
     detach: bool = False,
+    explain: bool = False,
     changes: Changes | None = None,
 ) -> int:
     """Start what `request` says, and follow it; with `changes` until they make it outdated."""
@@ -106,7 +110,13 @@ def _once(
     for note in answer.get("notes", ()):
         output.note("note: " + printable(note["message"] if isinstance(note, dict) else note))
     views = [RunView(started["run"], started["pipeline"], started.get("file", "")) for started in answer["runs"]]
-    return _told(output, engine, views, answer["since"], interrupts, detach=detach, changes=changes)
+    code = _told(output, engine, views, answer["since"], interrupts, detach=detach, changes=changes)
+    if explain and not detach and not output.as_json:
+        from sparki_cli.cache import explain as why
+
+        for view in views:
+            why(output, engine.show_run(view.run, request["directory"]))
+    return code
 
 
 def _refuse_beside_watch(others: dict[str, Any]) -> None:

@@ -162,8 +162,10 @@ def job_status(output: Output, job: JobView) -> str:
     text = output.status(job.status)
     if job.tolerated and job.status == "failure":
         text += ", tolerated"
+    if job.cached:
+        text += ", cached"
     if job.reason:
         text += f" ({printable(job.reason)})"
-    if job.started_ms:
+    if job.started_ms and not job.cached:
         text += "  " + output.styled(duration(job.duration_ms(job.finished_ms)), "dim")
     return text

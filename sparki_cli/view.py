@@ -26,7 +26,7 @@ class StepView:
 
 
 class JobView:
-    __slots__ = ("finished_ms", "key", "last_line", "name", "reason", "started_ms", "status", "steps", "tolerated", "uid")
+    __slots__ = ("cached", "finished_ms", "key", "last_line", "name", "reason", "started_ms", "status", "steps", "tolerated", "uid")
 
     def __init__(self, key: str, name: str = "", uid: str = "") -> None:
         self.key = key
@@ -35,6 +35,7 @@ class JobView:
         self.status = "queued"
         self.reason = ""
         self.tolerated = False
+        self.cached = False
         self.started_ms = 0
         self.finished_ms = 0
         self.steps: dict[int, StepView] = {}
@@ -66,6 +67,7 @@ def learned(shown: dict[str, Any]) -> JobView:
     job.status = shown.get("status") or job.status
     job.reason = shown.get("reason") or ""
     job.tolerated = bool(shown.get("tolerated"))
+    job.cached = bool(shown.get("cached"))
     job.started_ms = milliseconds(shown.get("started") or "")
     job.finished_ms = milliseconds(shown.get("finished") or "")
     return job
@@ -165,7 +167,7 @@ class RunView:
         if kind == "job.started":
             job.status, job.started_ms, job.finished_ms = "running", time_ms, 0
         elif kind == "job.finished":
-            job.finished_ms, job.tolerated = time_ms, bool(data.get("tolerated"))
+            job.finished_ms, job.tolerated, job.cached = time_ms, bool(data.get("tolerated")), bool(data.get("cached"))
         elif kind == "job.queued":
             job.started_ms = job.finished_ms = 0
             job.steps.clear()

@@ -146,6 +146,15 @@ class Engine:
         """Drop what is no longer kept: what went, in numbers."""
         return self.ask("POST", "/v1/prune", {"dry_run": dry_run}, answer_limit_s=PRUNE_LIMIT_S)  # type: ignore[no-any-return]
 
+    def cache_entries(self, directory: str) -> dict[str, Any]:
+        """The results of a repository's jobs that are kept."""
+        return self.ask("GET", f"/v1/cache?directory={quoted_segment(directory)}")  # type: ignore[no-any-return]
+
+    def prune_cache(self, directory: str, limit_bytes: int | None) -> dict[str, Any]:
+        """Drop results until no more than `limit_bytes` are left; None: the project's bound. What went."""
+        body: dict[str, Any] = {"directory": directory, **({"limit_bytes": limit_bytes} if limit_bytes is not None else {})}
+        return self.ask("POST", "/v1/cache/prune", body, answer_limit_s=PRUNE_LIMIT_S)  # type: ignore[no-any-return]
+
     def stop_daemon(self, *, force: bool) -> None:
         """Ask the daemon to end. SparkiError `runs_active` when runs are active and `force` is not given."""
         self.ask("POST", "/v1/daemon/stop", {"force": force})

@@ -13,6 +13,7 @@ from sparki_daemon.builder.pool import Pool
 from sparki_daemon.engine.aftermath import Aftermath
 from sparki_daemon.engine.api.ports import JobLog, StepRange
 from sparki_daemon.engine.deploying import Deploying
+from sparki_daemon.engine.evicting import Evicting
 from sparki_daemon.engine.feed import Feed
 from sparki_daemon.engine.log_watch import LogWatch
 from sparki_daemon.engine.others import Others
@@ -58,6 +59,7 @@ class Engine:
         self._history = History(store)
         self._artifacts = RunArtifacts(home)
         self._keeper = Keeper(store, home, specs.cache)
+        self._evicting = Evicting(store, specs.cache)
         self._since = clock.rfc3339(clock.now_ms())
         self._stopping = ""
         self._sweeps: set[asyncio.Task[None]] = set()
@@ -77,6 +79,7 @@ class Engine:
             elif event.kind == "run.finished":
                 self._later(self._sweep(event.stream))
                 self._later(self.deploying.awaiting.settle())
+                self._later(self._evicting.after(event.stream))
             elif event.kind in ("run.created", "run.retried", "job.queued"):
                 self._pool.wake()
                 if event.data.get("epoch"):  # its runner died before it told of the beginning, but maybe not before it made the folders
@@ -173,6 +176,12 @@ class Engine:
         if not dry_run:
             await self._sweep_leftovers()
         return gone.to_json(dry_run=dry_run)
+
+    async def cache_entries(self, directory: str) -> dict[str, Any]:
+        return await self._evicting.listing(directory)
+
+    async def prune_cache(self, directory: str, limit_bytes: int | None) -> dict[str, Any]:
+        return await self._evicting.prune(directory, limit_bytes)
 
     def _refuse_while_stopping(self) -> None:
         if self._stopping == "stop":

@@ -115,7 +115,8 @@ class Specs:
         if secrets := self.secrets.of(live.run, live.attempt):
             spec["secrets"] = secrets
         if keep := self.caching.ticket(live, job):
-            spec["keep"] = keep
+            bring_to = live.spec["job_cache"].get("bring_to")
+            spec["keep"] = {**keep, "bring_to": bring_to} if bring_to else keep
         return spec
 
     def _run_file(self, live: Live, folder: str) -> str:

@@ -54,6 +54,7 @@ class KeepSpec(TypedDict):
     key: str
     parts: dict[str, str]
     outputs: list[str]  # patterns
+    bring_to: NotRequired[str]  # the folder to which the declared outputs are copied, too: the working tree
 
 
 class JobSpec(TypedDict):

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from sparki_daemon.model.plan import Pairs, StepPlan, Template
+from sparki_daemon.model.plan import JobCache, Pairs, StepPlan, Template
 from sparki_daemon.model.problem import Position, Problem
 from sparki_daemon.pipeline.actions import NATIVE, action_name, is_local
+from sparki_daemon.pipeline.caching import cache_of
 from sparki_daemon.pipeline.expression.template import OPEN
 from sparki_daemon.pipeline.mapped import is_mapped
 from sparki_daemon.pipeline.pairs import WHOLE, is_insert
@@ -80,6 +81,7 @@ class JobSource:
     step_ids: tuple[Name, ...] = ()
     call: Call | None = None
     permissions: Permissions | None = None
+    cache: JobCache | None = None
     keys: Mapping[str, Position] = field(default_factory=dict)  # where each of its keys stands
 
 
@@ -205,6 +207,7 @@ class Builder:
                 step_ids=tuple(name for step in steps if isinstance(step, MappingNode) for name in self._names(step.get("id"))),
                 call=self._call(node),
                 permissions=_permissions(node.get("permissions")),
+                cache=cache_of(node.get("cache")),
                 keys=self._keys(node),
             )
 

@@ -82,6 +82,7 @@ class _Planner:
             condition=source.condition,
             continue_on_error=source.continue_on_error,
             timeout_minutes=source.timeout_minutes,
+            cache=source.cache,
             env=source.env,
             shell=source.shell,
             working_directory=source.working_directory,

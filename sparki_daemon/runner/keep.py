@@ -11,7 +11,7 @@ from sparki_daemon.runner.file_patterns import BadPattern, find
 from sparki_daemon.runner.summary import summary_path
 from sparki_daemon.store import job_cache
 from sparki_daemon.store.artifacts import Artifacts
-from sparki_daemon.store.job_cache import Offer, Result
+from sparki_daemon.store.job_cache import EntryDamaged, Offer, Result
 
 if TYPE_CHECKING:
     from sparki_daemon.runner.job import Job
@@ -46,6 +46,10 @@ def keep(job: Job, spec: KeepSpec, ended: Sequence[Mapping[str, Any]], outputs: 
             artifacts=list(_artifacts(job)),
         )
         kept = job_cache.keep(spec["slot"], spec["key"], offer)
+        if "bring_to" in spec and (entry := job_cache.look(spec["slot"], spec["key"])):
+            job_cache.bring_files(entry, spec["bring_to"])
+    except EntryDamaged as damaged:
+        return {"note": f"what was kept is damaged already: {damaged}"}
     except BadPattern as error:
         return {"note": f"nothing was kept: {error}"}
     except OSError as error:

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from sparki_daemon.store.whole_folder import begun, is_begun, publish
+from sparki_daemon.store.whole_folder import begun, discard, is_begun, publish
 from sparki_daemon.system.clock import now_ms
 from sparki_daemon.system.files import remove_tree
 
@@ -201,6 +201,25 @@ def keep(slot: str, key: str, offer: Offer) -> Result | None:
         }
         _write(os.path.join(folder, _ABOUT), about)
         return _result(about) if publish(folder, os.path.join(slot, key)) else None
+
+
+def all_entries(folder: str) -> list[Entry]:
+    """Every entry of a project (`JobCache.folder`), the last used first."""
+    found = [entry for slot in _names(folder) for entry in entries(os.path.join(folder, slot))]
+    return sorted(found, key=lambda entry: entry.used_ms, reverse=True)
+
+
+def prune(folder: str, limit_bytes: int) -> list[Entry]:
+    """Remove what was used longest ago until the rest takes no more than `limit_bytes`; what was removed.
+
+    Whoever reads an entry meanwhile finds it whole, or misses it.
+    """
+    left, gone = limit_bytes, []
+    for entry in all_entries(folder):
+        left -= entry.result.size_bytes
+        if left < 0:
+            gone += [entry] if discard(entry.folder) else []
+    return gone
 
 
 # -- files -----------------------------------------------------------------------------------------------------------------

@@ -58,6 +58,17 @@ def publish(path: str, final: str, *, replace: bool = False) -> bool:
         return True
 
 
+def discard(path: str) -> bool:
+    """Remove a whole folder: readers see all of it, or nothing. False: it was gone."""
+    aside = os.path.join(os.path.dirname(path), f"{_BEGUN}{os.urandom(6).hex()}")  # what a kill leaves of it, the next sweep removes
+    try:
+        os.rename(path, aside)
+    except OSError:
+        return False
+    remove_tree(aside)
+    return True
+
+
 def sweep(parent: str) -> None:
     """Remove what was begun in `parent` by processes that are dead."""
     try:

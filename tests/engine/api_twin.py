@@ -243,6 +243,12 @@ class Twin:
         disk = {"home_free_bytes": 1, "memory_free_bytes": None, "full": True}
         return {"version": "0", "socket": "s", "state": "running", "home": "h", "processes": processes, "queues": queues, "disk": disk}
 
+    async def cache_entries(self, directory: str) -> dict[str, Any]:
+        return {"entries": [], "bytes": 0, "limit": 1}
+
+    async def prune_cache(self, directory: str, limit_bytes: int | None) -> dict[str, Any]:
+        return {"evicted": []}
+
     async def prune(self, *, dry_run: bool) -> dict[str, Any]:
         sizes = dict.fromkeys(("logs_bytes", "artifacts_bytes", "snapshots_bytes", "cache_bytes"), 0)
         return {"dry_run": dry_run, "runs": 0, **sizes, "events": 0}

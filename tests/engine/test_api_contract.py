@@ -175,6 +175,8 @@ def test_every_route_is_in_the_document() -> None:
         ("GET", "/v1/runs/{run}/artifact"),
         ("GET", "/v1/runs/{run}/history"),
         ("GET", "/v1/history"),
+        ("GET", "/v1/cache"),
+        ("POST", "/v1/cache/prune"),
         ("GET", "/v1/runs/{run}/follow"),
         ("GET", "/v1/runs/{run}/lines"),
         ("GET", "/v1/jobs/{uid}/log"),

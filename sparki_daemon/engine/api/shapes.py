@@ -79,8 +79,18 @@ RETRY: Schema = request({"failed": {"type": "boolean", "default": False}, **SECR
 STOP: Schema = request({"force": {"type": "boolean", "default": False}})
 PRUNE: Schema = request({"dry_run": {"type": "boolean", "default": False}})
 NOTHING: Schema = request({})
+DIRECTORY: Schema = {"type": "string", "pattern": "^/[^\\x00]*$", "maxLength": 4096, "description": "must be an absolute path"}
+PRUNE_CACHE: Schema = request(
+    {"directory": DIRECTORY, "limit_bytes": {"type": "integer", "minimum": 0, "maximum": 2**53}}, required=("directory",)
+)
+
+_CACHE_ENTRY = record(
+    {"key": TEXT, "job": TEXT, "run": TEXT, "bytes": INTEGER, "duration_ms": INTEGER, "files": INTEGER, "created": TEXT, "used": TEXT}
+)
 
 COMPONENTS: Schema = {
+    "CacheEntries": record({"entries": {"type": "array", "items": _CACHE_ENTRY}, "bytes": INTEGER, "limit": INTEGER}),
+    "Evicted": record({"evicted": {"type": "array", "items": _CACHE_ENTRY}}),
     "Pruned": record(
         {"dry_run": FLAG, "runs": INTEGER, "events": INTEGER}
         | dict.fromkeys(("logs_bytes", "artifacts_bytes", "snapshots_bytes", "cache_bytes"), INTEGER)
