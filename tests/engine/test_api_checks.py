@@ -67,6 +67,7 @@ def test_a_good_request_passes_and_gets_its_defaults() -> None:
         "secrets": {},
         "secret_names": [],
         "matrix": [],
+        "outputs": False,
     }
 
 
