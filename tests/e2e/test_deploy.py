@@ -120,6 +120,7 @@ def test_a_rollback_survives_the_users_garbage_collection(shop: Shop) -> None:
     shop.git("branch", "-D", "main")
     shop.git("reflog", "expire", "--expire=now", "--all")
     shop.git("gc", "-q", "--prune=now")
+    assert shop.json("promote", "staging", "staging", code=5)["error"]["code"] == "commit_gone"
     shop.sparki("deploy", "staging")
 
     shop.sparki("rollback", "staging")

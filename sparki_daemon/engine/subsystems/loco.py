@@ -156,7 +156,13 @@ class Deployments:
         live = await self._store.read(lambda tx: live_release(tx, project, source_name))
         if live.pruned:
             raise pruned(live)
-        source = await self._releasing.shipped(request["directory"], request["environment"], live.commit)
+        try:
+            source = await self._releasing.shipped(request["directory"], request["environment"], live.commit)
+        except SparkiError as error:
+            if error.problems[0].code != "no_such_revision":
+                raise
+            message = f"commit {live.commit[:12]} of release {live.number} is not in this repository, so its sparki.yml can't be read"
+            raise refused("commit_gone", message, hint="fetch it, or deploy another commit", exit_code=ExitCode.NOT_FOUND) from None
         await self._releasing.check(source, project)
         asked = {**request, "kind": "promote"}
         return await self.order(self._new(source, project, live.artifact, live.run, asked), key, request_digest(asked))
