@@ -22,9 +22,11 @@ CANCEL_LIMIT_S = 1.5
 
 
 class Watch:
-    """The runs that one command follows; `since` is the event to begin after."""
+    """The runs that one command follows; `since` is the event to begin after. One that `looks` opens a shell at steps that are held."""
 
-    def __init__(self, engine: Engine, sink: Sink, views: list[RunView], since: int, changes: Changes | None = None) -> None:
+    def __init__(
+        self, engine: Engine, sink: Sink, views: list[RunView], since: int, changes: Changes | None = None, *, looks: bool = False
+    ) -> None:
         self.engine = engine
         self.sink = sink
         self.views = views
@@ -32,6 +34,7 @@ class Watch:
         self._open = {view.run: (Following(engine, view.run, since, log=sink.wants_text), view) for view in views}
         self._answered = 0  # interrupts that were acted upon
         self._deadline_s: float | None = None
+        self._looks = looks
         self._changes = changes  # what may make the runs outdated; None too once it has
 
     def to_the_end(self, interrupts: Interrupts) -> int:
@@ -92,18 +95,26 @@ class Watch:
         items = following.receive()
         interrupts.patience = 3
         for item, line in items:
-            self._take(view, item, line)
+            self._take(view, item, line, interrupts)
         if following.ended:
             following.close()
             del self._open[following.run]
 
-    def _take(self, view: RunView, item: dict[str, Any], line: bytes) -> None:
+    def _take(self, view: RunView, item: dict[str, Any], line: bytes, interrupts: Interrupts) -> None:
         if "log" in item:
             self.sink.text(view, item["log"])
             return
         self.last_seq = max(self.last_seq, item["seq"])
         view.apply(item)
         self.sink.event(view, item, line)
+        if item["kind"] == "step.held" and self._looks:
+            self._look(item["data"], interrupts)
+
+    def _look(self, held: dict[str, Any], interrupts: Interrupts) -> None:
+        from sparki_cli.debugging import look  # noqa: PLC0415  # for --debug-on-failure alone
+
+        self.sink.make_room()
+        look(self.sink.output, held, interrupts, lambda: self._interrupted(interrupts))
 
     def _interrupted(self, interrupts: Interrupts) -> None:
         """Cancel what still runs; the second time with force, and a time limit."""

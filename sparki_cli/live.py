@@ -67,6 +67,11 @@ class LiveSink(PlainSink):
     def say(self, text: str) -> None:
         self._print(text + "\n")
 
+    def make_room(self) -> None:
+        if self._hidden:
+            self.output.raw(self._wiped() + self._title.left() + SHOW_CURSOR)
+            self._painted = 0
+
     def end(self) -> None:
         if self._hidden:
             called = self._title.ended(self._views, (time.monotonic() - self._begun_s) * 1000)

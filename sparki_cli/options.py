@@ -61,6 +61,12 @@ COMMANDS = (
             Option("no_cache", ("--no-cache",), FLAG, "Restore no job from the cache."),
             Option("explain", ("--explain",), FLAG, "Say of each job why it ran, or which earlier result stands for it."),
             Option("outputs", ("--outputs",), FLAG, "Put the declared outputs of jobs from the cache into the working tree."),
+            Option(
+                "debug_on_failure",
+                ("--debug-on-failure",),
+                FLAG,
+                "Open a shell where a step has failed, with its environment; the job waits, and goes on after `exit`.",
+            ),
             Option("watch", ("--watch", "-w"), FLAG, "Again at each change of the tree; what is outdated is cancelled."),
             DIRECTORY,
         ),

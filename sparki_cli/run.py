@@ -49,12 +49,19 @@ def run(
     workspace: str | None,
     actions: list[str],
     watch: bool,
+    debug_on_failure: bool,
     directory: str | None,
 ) -> int:
     """Run pipelines; the exit code is the worst of their runs'."""
     here = own_directory(directory)
+    others = {"--detach": detach, "--plan": plan, "--list": show_list}
     if watch:
-        _refuse_beside_watch({"--detach": detach, "--plan": plan, "--list": show_list, "--ref": ref})
+        _refuse_beside("--watch follows the working tree", {**others, "--ref": ref})
+    if debug_on_failure:
+        from sparki_cli.debugging import refuse_without_terminal
+
+        _refuse_beside("--debug-on-failure opens a shell while you watch one run", {**others, "--watch": watch})
+        refuse_without_terminal(output)
     given: dict[str, Any] = {}
     if event or event_file or inputs or variables or env or env_files or matrix:
         given = given_of(here, event, event_file, inputs, variables, env, env_files, matrix)
@@ -87,6 +94,11 @@ def run(
             from sparki_cli.watching import again
 
             return again(output, here, interrupts, lambda changes: _once(output, engine, request, interrupts, changes=changes))
+        if debug_on_failure:
+            from sparki_cli.debugging import wanted
+
+            with wanted(engine.paths.state) as hold:
+                return _once(output, engine, {**request, "hold": hold}, interrupts, explain=explain)
         return _once(output, engine, request, interrupts, detach=detach, explain=explain)
 
 
@@ -110,7 +122,7 @@ def _once(
     for note in answer.get("notes", ()):
         output.note("note: " + printable(note["message"] if isinstance(note, dict) else note))
     views = [RunView(started["run"], started["pipeline"], started.get("file", "")) for started in answer["runs"]]
-    code = _told(output, engine, views, answer["since"], interrupts, detach=detach, changes=changes)
+    code = _told(output, engine, views, answer["since"], interrupts, detach=detach, changes=changes, looks="hold" in request)
     if explain and not detach and not output.as_json:
         from sparki_cli.cache import explain as why
 
@@ -119,13 +131,13 @@ def _once(
     return code
 
 
-def _refuse_beside_watch(others: dict[str, Any]) -> None:
-    """Raises SparkiError for what makes no sense with --watch."""
+def _refuse_beside(why: str, others: dict[str, Any]) -> None:
+    """Raises SparkiError for what makes no sense with the option that `why` begins with."""
     from sparki_daemon.model.problem import Problem, SparkiError
 
     for flag, value in others.items():
         if value:
-            raise SparkiError(Problem(code="usage", message=f"--watch follows the working tree: it can't be given with {flag}"))
+            raise SparkiError(Problem(code="usage", message=f"{why}: it can't be given with {flag}"))
 
 
 def given_of(
@@ -191,6 +203,7 @@ def _told(
     *,
     detach: bool,
     changes: Changes | None = None,
+    looks: bool = False,
 ) -> int:
     """Follow what was started, unless it was detached."""
     if detach and not interrupts.count:
@@ -202,7 +215,7 @@ def _told(
         return 0
     from sparki_cli.follow import Watch
 
-    watch = Watch(engine, _sink(output), views, since, changes)
+    watch = Watch(engine, _sink(output), views, since, changes, looks=looks)
     interrupts.patience = 3
     try:
         code = watch.to_the_end(interrupts)

@@ -39,6 +39,9 @@ class Sink:
     def say(self, text: str) -> None:
         self.output.note(text)
 
+    def make_room(self) -> None:
+        """Leave the terminal to somebody else for a while."""
+
     def end(self) -> None: ...
 
 

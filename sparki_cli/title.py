@@ -40,13 +40,15 @@ class Title:
 
     def ended(self, views: list[RunView], took_ms: float) -> str:
         """The title as it was, no progress, and a notice where it took long."""
-        text = ""
-        if self._told:
-            text = (NO_PROGRESS if self._progress else "") + (RESTORE if self._title else "")
+        text = self.left()
         if self._notify and took_ms > LONG_MS:
             text += f"\x1b]9;{words(self._output, views)}\x07\x07"  # the second is the bell, for terminals that know no OSC 9
-        self._told = ""
         return text
+
+    def left(self) -> str:
+        """The title as it was, no progress."""
+        told, self._told = self._told, ""
+        return ((NO_PROGRESS if self._progress else "") + (RESTORE if self._title else "")) if told else ""
 
 
 def words(output: Output, views: list[RunView]) -> str:

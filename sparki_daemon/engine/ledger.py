@@ -130,6 +130,10 @@ class Ledger:
         if record["kind"] == "step.started":
             await steps.start(tx, job.row, index, name=record["name"], step_id=planned, log_from=record["from"], at=at)
             return
+        if record["kind"] == "step.held":
+            place = {"from": record["from"], "to": record["to"]}
+            await steps.hold(tx, job.row, index, name=record["name"], step_id=planned, hold=record["hold"], **place)
+            return
         await steps.finish(
             tx,
             job.row,

@@ -10,6 +10,7 @@ _STEP = {"step": int, "name": str, "from": int}
 _FIELDS: dict[str, dict[str, Any]] = {
     "job.started": {},
     "step.started": _STEP,
+    "step.held": {**_STEP, "to": int, "hold": str},
     "step.finished": {
         **_STEP,
         "outcome": str,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,9 +11,12 @@ from sparki_daemon.prepare import Planned, Prepared
 from sparki_daemon.runner.environment import choose
 
 
-def run_spec(request: dict[str, Any], prepared: Prepared, planned: Planned, project: str, run: str, number: int) -> dict[str, Any]:
-    """What all jobs of the run share: a RunSpec without the plan."""
+def run_spec(
+    request: dict[str, Any], prepared: Prepared, planned: Planned, project: str, run: str, number: int, *, home: str
+) -> dict[str, Any]:
+    """What all jobs of the run share: a RunSpec without the plan. `home`: the state folder."""
     return {
+        **({"hold": os.path.join(home, "holds", request["hold"])} if request.get("hold") else {}),
         "run": run,
         "project": project,
         "github": {**planned.github, "run_id": number_of(run), "run_number": str(number)},

@@ -138,6 +138,7 @@ class Leftovers:
         self._work = os.path.join(home, "work")
         self._fast = fast
         self._of_runs, self._of_jobs = _names(self._work), _names(fast)
+        self._holds = os.path.join(home, "holds")
 
     def remove(self, runs: Container[str], attempts: Container[str]) -> list[str]:
         """Remove what is neither of the active `runs`, nor of `attempts` at jobs (uid, a dot, epoch), nor a living runner's spare.
@@ -151,6 +152,10 @@ class Leftovers:
         for name in self._of_jobs:
             if not (self._is_spare(name) or name in attempts):
                 left += files.remove_tree(os.path.join(self._fast, name))
+        for name in _names(self._holds):  # of commands that were killed while steps would have waited for them
+            if not files.is_locked(path := os.path.join(self._holds, name)):
+                with contextlib.suppress(OSError):
+                    os.unlink(path)
         return left
 
     def _is_spare(self, name: str) -> bool:

@@ -35,6 +35,7 @@ class RunSpec(TypedDict):
     home: str  # "job" or "user"
     user_home: str
     actions: NotRequired[dict[str, str]]  # the folders that stand for others' repositories, by owner/repository in lower case
+    hold: NotRequired[str]  # path of a lock: while somebody holds it, steps that fail are held for them
     project: NotRequired[str]  # whose caches are used; without it those of the worktree
     job_cache: NotRequired[CacheSpec]
 

@@ -8,6 +8,8 @@ Spool records are JSON lines, in the order in which they happened. Each has `kin
 
 - `job.started`
 - `step.started`: `step` (index from 0), `name`, `from` (byte offset in the job's log where the step's text begins)
+- `step.held`: `step`, `name`, `from`, `to` (the log's size), `hold` (path of a file with the failed step's environment and folder; the job
+  goes on when it is removed)
 - `step.finished`: `step`, `name`, `outcome`, `conclusion` (success, failure, cancelled, skipped), `exit_code` (or null), `duration_ms`,
   `from`, `to` (bytes of the log), `reason` ("" or why it failed, masked), `left` (names of processes that were ended), `annotations`
   (remarks about places in files, masked: level, message, title, file, line, column …), `summary` (bytes of Markdown that it wrote)

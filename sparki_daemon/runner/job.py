@@ -110,6 +110,11 @@ class Job:
         """The outputs of a job that has ended well; None: it has not."""
         return self._outputs if self._result == SUCCESS else None
 
+    @property
+    def leaving(self) -> bool:
+        """Whether it was told to end, or nobody is left to do it for."""
+        return self._orphaned or self.scope.status == CANCELLED
+
     # -- from outside --------------------------------------------------------------------------------------------------
 
     def cancel(self, *, force: bool = False, reason: str = "") -> None:

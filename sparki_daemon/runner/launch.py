@@ -37,6 +37,7 @@ def script(step: Step) -> tuple[Start, str]:
     if program is None:
         raise OSError(f"there is no '{shell.program}' in PATH")
     path = f"{job.temp}/step-{plan.index}{shell.ending}"
+    step.ran_with = env, folder
     write(path, f"{shell.before}{text}{shell.after}")
     command = [program, *shell.command(path)[1:]]
     return (lambda: spawn(command, env, folder, job.output.write_fd)), path
@@ -62,6 +63,7 @@ def native(step: Step, action: Native, *, post: bool) -> Start:
         inputs=inputs, env=env, workspace=job.workspace, work=job.work, temp=job.temp, run=job.run_file.spec, job=job.spec, state=step.state
     )
     _refuse_lost(job.workspace)
+    step.ran_with = env, job.workspace
     return lambda: fork(lambda: action.work(post=post)(call), env, job.workspace, job.output.write_fd)
 
 
@@ -81,6 +83,7 @@ def javascript(step: Step, action: LocalAction, inputs: Mapping[str, str], scrip
         raise OSError("there is no 'node' in PATH, and a JavaScript action needs one")
     env |= {f"INPUT_{name.replace(' ', '_').upper()}": value for name, value in inputs.items()}
     env |= {f"STATE_{name}": value for name, value in step.state.items()}
+    step.ran_with = env, job.workspace
     return lambda: spawn([program, path], env, job.workspace, job.output.write_fd)
 
 

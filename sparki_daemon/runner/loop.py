@@ -47,6 +47,17 @@ class Loop:
         """Forget a timer; one that is not there is no error."""
         self._timers.pop(name, None)
 
+    def suspend(self, *names: str) -> OnReady:
+        """Stop the clock of those timers; what this gives puts them back, with the time that each had left."""
+        now = time.monotonic()
+        stopped = {name: (at - now, then) for name in names if (found := self._timers.pop(name, None)) for at, then in [found]}
+
+        def resume() -> None:
+            for name, (left_s, then) in stopped.items():
+                self.after(name, left_s, then)
+
+        return resume
+
     def turn(self) -> None:
         """Wait for the next thing that happens, and do all that is due."""
         for fd, _ in self._poll.poll(self._wait_ms()):

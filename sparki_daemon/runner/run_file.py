@@ -29,6 +29,7 @@ class RunFile:
         self.github_env = github_layer(self.github)
         self.debug = str(self.spec.get("vars", {}).get("ACTIONS_STEP_DEBUG", "")).lower() == "true"
         self.npmrc = _npmrc(self.spec)
+        self.hold = self.spec.get("hold", "")
 
     def job(self, key: str) -> JobPlan:
         """The plan of one job. Raises KeyError for a key that the plan has not."""

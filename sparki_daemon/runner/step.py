@@ -13,6 +13,7 @@ from sparki_daemon.runner import launch
 from sparki_daemon.runner.child import Child, exit_code
 from sparki_daemon.runner.effects import Effects
 from sparki_daemon.runner.frame import Frame
+from sparki_daemon.runner.hold import hold
 from sparki_daemon.runner.others import stands_for
 from sparki_daemon.runner.scope import CANCELLED, FAILURE, SKIPPED, SUCCESS, BadValue
 from sparki_daemon.runner.shells import ShellError
@@ -59,6 +60,8 @@ class Step:
         self.conclusion = SKIPPED
         self.title = ""
         self.timed_out = False
+        self.held = False
+        self.ran_with: tuple[dict[str, str], str] | None = None  # the environment and the folder of its process
         self._outer = outer
         self._index = plan.index  # of its record; a post's is the next behind those of the plan's steps
         self._post = post
@@ -108,7 +111,20 @@ class Step:
         self.job.output.settle()  # the last line may be a command that has no line end
         self.effects.read_files()
         outcome = self._outcome()
-        self._finish(outcome, self._conclusion(outcome))
+        conclusion = self._conclusion(outcome)
+        if conclusion == FAILURE and not self.held:
+            self._hold()
+        self._finish(outcome, conclusion)
+
+    def _hold(self) -> None:
+        """Let somebody look at the failure; what they write for later steps counts as the step's own."""
+        held_s = hold(self)
+        if held_s:
+            self._begun += held_s
+            step: Step | None = self
+            while step:  # a composite action fails with its step: that was looked at
+                step.held, step = True, step._outer  # noqa: SLF001  # of the same class
+            self.effects.read_files()
 
     def ask_to_stop(self) -> None:
         """The job was cancelled: the step goes on only if its `if` still lets it."""
@@ -174,6 +190,10 @@ class Step:
         self._from = job.output.begin(self.title, self.effects)
         (job.write if wanted else job.hold)({"kind": "step.started", **self._record()})
         self._told = True
+
+    def outermost_record(self) -> dict[str, Any]:
+        """What records say of the step, or of the one of the plan that it is within."""
+        return self._outer.outermost_record() if self._outer else self._record()
 
     def _record(self) -> dict[str, Any]:
         post = {"post": True} if self._post else {}

@@ -89,6 +89,11 @@ async def start(tx: Tx, job: JobRow, index: int, *, name: str, step_id: str = ""
     return added == 1
 
 
+async def hold(tx: Tx, job: JobRow, index: int, *, step_id: str, **told: Any) -> None:
+    """A step has failed, and its job waits for somebody to look: an event, and nothing to keep. `told`: name, from, to, hold."""
+    await _tell(tx, "step.held", job, index, step_id, **told)
+
+
 async def finish(
     tx: Tx,
     job: JobRow,

@@ -159,6 +159,9 @@ class Follower:
         elif kind == "job.finished":
             end = data.get("log_bytes") if data.get("status") != "skipped" else 0
             return text.rest() if (text := await self._text(data, end)) else ()
+        elif kind == "step.held":
+            if text := await self._text(data, data["to"]):
+                return text.rest(data["to"])
         elif kind in {"step.started", "step.finished"}:
             start, end = data["from"] or 0, data.get("to")
             if begun := self._begun.get(data["uid"]):

@@ -64,6 +64,11 @@ START: Schema = request(
             "additionalProperties": {"type": "string", "pattern": "^/[^\\x00]*$", "maxLength": 4096},
             "description": "folders that stand for others' repositories, by owner/repository in lower case",
         },
+        "hold": {
+            "type": "string",
+            "pattern": "^[0-9a-f]{16}$",
+            "description": "a lock in the state folder's `holds/`: while it is held, the job of a step that fails waits (`step.held`)",
+        },
         "matrix": {
             "type": "array",
             "maxItems": 100,

@@ -134,7 +134,7 @@ class Runs:
             number=number,
             title=planned.title(variables=prepared.variables, run_id=number_of(run), run_number=number),
             source=prepared.source,
-            spec=run_spec(request, prepared, planned, project, run, number),
+            spec=run_spec(request, prepared, planned, project, run, number, home=self._home),
             options={
                 "max_parallel": request.get("max_parallel"),
                 "jobs": request["jobs"],
