@@ -119,28 +119,32 @@ class Scanner:
 
     def _command(self, line: bytes, *, inside: bool) -> Command | None:
         text = line.rstrip(b"\r")
+        registered = {*NAMES, self._stop_token.lower()} if self._stop_token else NAMES
         command = None if inside else parse(text)
-        if command is None:
+        if command is None or command.name not in registered:
             command = parse_anywhere(text)
-        if self._stop_token:
-            if command is None or command.name != self._stop_token.lower():
-                return None
-            self._stop_token = ""
-            return command._replace(name="resume-commands")
-        return command if command and command.name in NAMES else None
+        if command is None or command.name not in registered:
+            return None
+        if not self._stop_token:
+            return command
+        if command.name != self._stop_token.lower():
+            return None
+        self._stop_token = ""
+        return command._replace(name="resume-commands")
 
 
 def parse(line: bytes) -> Command | None:
     """`::name key=value,key=value::data`, after blanks; the name in lower case, of whatever name.
 
+    Nothing in it is trimmed but the properties as a whole: `::error file =x::` has a property `file ` and none that is `file`.
     Source: actions/runner, ActionCommand.TryParseV2. `%25` is undone last, so `%250A` is the text `%0A`.
     """
     text = line.decode("utf-8", "replace").lstrip()
     end = text.find("::", 2)
     if not text.startswith("::") or end < 0:
         return None
-    name, _, rest = text[2:end].strip().partition(" ")
-    return Command(name.lower(), _properties(rest, ",", _PROPERTY), _unescape(text[end + 2 :], _DATA), line) if name else None
+    name, _, rest = text[2:end].partition(" ")
+    return Command(name.lower(), _properties(rest.strip(), ",", _PROPERTY), _unescape(text[end + 2 :], _DATA), line) if name else None
 
 
 def parse_anywhere(line: bytes) -> Command | None:
@@ -160,11 +164,12 @@ _OLD = (("%0D", "\r"), ("%0A", "\n"), ("%5D", "]"), ("%3B", ";"), ("%25", "%"))
 
 
 def _properties(text: str, separator: str, escapes: tuple[tuple[str, str], ...]) -> dict[str, str]:
+    """As .NET splits at `=` without empty parts: a property without a name or without a value is none, `a==b` is `a=b`."""
     found = {}
-    for part in text.strip().split(separator):
-        name, equals, value = part.partition("=")
-        if equals and name.strip():
-            found[name.strip().lower()] = _unescape(value, escapes)
+    for part in text.split(separator):
+        name, _, value = part.lstrip("=").partition("=")
+        if value := value.lstrip("="):
+            found[name.lower()] = _unescape(value, escapes)
     return found
 
 

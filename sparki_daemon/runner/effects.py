@@ -50,15 +50,14 @@ class Effects:
         shown = line_of(command, debug=self._job.run_file.debug) or (command.line.decode("utf-8", "replace") if self._echo else None)
         name, data, output = command.name, command.data, self._job.output
         if name == "add-mask":
-            output.masker.add(data)
-            return None
+            return self._mask(data)
         if found := annotation_of(command, self._job.workspace):
             mask = output.masker.mask_text
             self.annotate({**found, "message": mask(found["message"]), "title": mask(found["title"]), "file": mask(found["file"])})
-        elif name in {"set-output", "save-state"} and command.properties.get("name"):
-            (self.outputs if name == "set-output" else self.state)[command.properties["name"]] = data
+        elif name in {"set-output", "save-state"}:
+            return self._set(self.outputs if name == "set-output" else self.state, command) or shown
         elif name == "echo":
-            self._echo = data.strip().lower() == "on"
+            return self._switch_echo(data) or shown
         elif name == "stop-commands":
             return self._stop_commands(data) or shown
         elif name in {"set-env", "add-path"}:
@@ -66,6 +65,31 @@ class Effects:
         elif name in {"add-matcher", "remove-matcher"}:
             return self._matcher(command) or shown
         return shown
+
+    def _refuse(self, why: str) -> str:
+        """A command that can't be carried out fails the step; gives the line for the log."""
+        self.failed = True
+        self.reason = self.reason or why
+        return f"Error: {why}"
+
+    def _mask(self, value: str) -> str | None:
+        if not value.strip():
+            return "Warning: 'add-mask' has no value: nothing is hidden by it"
+        self._job.output.masker.add(value)
+        return "::add-mask::***" if self._echo else None
+
+    def _set(self, where: dict[str, str], command: Command) -> str | None:
+        name = command.properties.get("name")
+        if not name:
+            return self._refuse(f"the command '{command.name}' has no 'name'")
+        where[name] = command.data
+        return None
+
+    def _switch_echo(self, word: str) -> str | None:
+        if word.strip().lower() not in {"on", "off"}:
+            return self._refuse(f"the command 'echo' says '{word}', and can say on or off")
+        self._echo = word.strip().lower() == "on"
+        return None
 
     def annotate(self, annotation: Annotation) -> None:
         """Keep an annotation without secrets, if the step may have one more of its level."""
@@ -87,18 +111,14 @@ class Effects:
                 data = file.read(_MOST_MATCHER_BYTES)
             (matchers.add if command.name == "add-matcher" else matchers.remove_of)(data)
         except (OSError, MatcherError) as error:
-            self.failed = True
-            self.reason = self.reason or f"the problem matcher '{command.data.strip()}' can't be read: {launch.why(error)}"
-            return f"Error: {self.reason}"
+            return self._refuse(f"the problem matcher '{command.data.strip()}' can't be read: {launch.why(error)}")
         return None
 
     def _stop_commands(self, token: str) -> str | None:
         """Take no commands until `::token::`. A token that anybody could guess fails the step. Source: R ActionCommandManager.cs:156."""
         allowed = self._frame.scope.env.get("ACTIONS_ALLOW_UNSECURE_STOPCOMMAND_TOKENS", "").lower() == "true"
         if not allowed and (not token or token.lower() in {*NAMES, "pause-logging"}):
-            self.failed = True
-            self.reason = self.reason or f"'{token}' can't be the token of 'stop-commands': it is empty, or a command's name"
-            return f"Error: {self.reason}"
+            return self._refuse(f"'{token}' can't be the token of 'stop-commands': it is empty, or a command's name")
         self._job.output.stop_commands(token)
         return None
 
@@ -111,6 +131,8 @@ class Effects:
             self._job.added_paths.append(command.data)
         elif name := command.properties.get("name"):
             self._set_env([(name, command.data)])
+        else:
+            return self._refuse("the command 'set-env' has no 'name'")
         return None
 
     # -- files ---------------------------------------------------------------------------------------------------------

@@ -33,14 +33,16 @@ def names(pieces: list[bytes | Command]) -> list[str]:
         (b"::error file=a=b.py::x", "error", {"file": "a=b.py"}, "x"),
         (b"::error title=a%2Cb%3Ac%0A::%0A%250A%0D", "error", {"title": "a,b:c\n"}, "\n%0A\r"),
         (b"::endgroup::", "endgroup", {}, ""),
-        (b"::error file=,line=2::x", "error", {"file": "", "line": "2"}, "x"),
+        (b"::error file=,line=2,=3,col::x", "error", {"line": "2"}, "x"),
+        (b"::error   file = a , line=2  ::x", "error", {"file ": " a ", " line": "2"}, "x"),
+        (b"::error =file==a==b::x", "error", {"file": "a==b"}, "x"),
     ],
 )
 def test_a_command_is_read(line: bytes, name: str, properties: dict, data: str) -> None:
     assert parse(line) == Command(name, properties, data, line)
 
 
-@pytest.mark.parametrize("line", [b":: ::x", b"::warning", b"x ::warning::y", b"::::", b""])
+@pytest.mark.parametrize("line", [b":: ::x", b":: error::x", b"::warning", b"x ::warning::y", b"::::", b""])
 def test_what_is_no_command(line: bytes) -> None:
     assert parse(line) is None
 
@@ -49,7 +51,11 @@ def test_the_old_form_may_stand_anywhere_in_a_line() -> None:
     assert parse_anywhere(b"12:00 ##[error file=a;line=3]x%5D%3B") == Command(
         "error", {"file": "a", "line": "3"}, "x];", b"12:00 ##[error file=a;line=3]x%5D%3B"
     )
+    assert parse_anywhere(b"##[error  file=a; line=3]x") == Command(
+        "error", {" file": "a", " line": "3"}, "x", b"##[error  file=a; line=3]x"
+    )
     assert parse_anywhere(b"##[error x") is None
+    assert names(scan(b"::no-command::##[warning]text\n")) == ["warning"]
     assert names(scan(b"some ##[warning]text\n")) == ["warning"]
 
 

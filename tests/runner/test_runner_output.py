@@ -56,6 +56,29 @@ def test_the_old_commands_for_outputs_still_work(runner: Driver) -> None:
     assert "set-output" not in done.log.replace("▸ Run echo '::set-output name=a::1%252'", "")
 
 
+@pytest.mark.parametrize(
+    ("command", "why"),
+    [
+        ("::set-output name =a::1", "the command 'set-output' has no 'name'"),
+        ("::save-state::1", "the command 'save-state' has no 'name'"),
+        ("::echo::maybe", "the command 'echo' says 'maybe', and can say on or off"),
+    ],
+)
+def test_a_command_that_can_not_be_carried_out_fails_its_step(runner: Driver, command: str, why: str) -> None:
+    done = runner.do(f"echo '{command}'")
+
+    assert done.conclusions == ["failure"]
+    assert done.steps[0]["reason"] == why
+    assert f"Error: {why}\n" in done.log
+
+
+def test_an_empty_mask_is_a_warning_and_hides_nothing(runner: Driver) -> None:
+    done = runner.do("echo '::echo::on'; echo '::add-mask::  '; echo '::add-mask::hush'; echo hush hour")
+
+    assert done.text(0).splitlines()[1:3] == ["Warning: 'add-mask' has no value: nothing is hidden by it", "::add-mask::***"]
+    assert "*** hour" in done.log
+
+
 @pytest.mark.parametrize(("command", "file"), [("set-env name=A", "ENV"), ("add-path", "PATH")])
 def test_the_unsafe_commands_fail_their_step(runner: Driver, command: str, file: str) -> None:
     done = runner.do(f"echo '::{command}::/x'", step("echo [$A] $PATH", if_="always()"))
