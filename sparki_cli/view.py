@@ -46,13 +46,8 @@ class JobView:
         return self.status in ENDED
 
     def duration_ms(self, now_ms: int) -> int:
-        """How long it has run, or ran; 0 for a job that never began.
-
-        Events bear the time at which they were kept, several at once: a short job's steps know better how long they took.
-        """
-        if not self.started_ms:
-            return 0
-        return max(0, (self.finished_ms or now_ms) - self.started_ms, sum(step.duration_ms for step in self.steps.values()))
+        """How long it has run, or ran; 0 for a job that never began."""
+        return max(0, (self.finished_ms or now_ms) - self.started_ms) if self.started_ms else 0
 
     def running_step(self) -> StepView | None:
         for step in reversed(self.steps.values()):
@@ -152,11 +147,11 @@ class RunView:
 
     def _apply_to_run(self, kind: str, data: dict[str, Any], time_ms: int) -> None:
         if kind == "run.finished":
-            self.status, self.reason, self.finished_ms = data["status"], data.get("reason") or "", time_ms
+            self.status, self.reason, self.finished_ms = data["status"], data.get("reason") or "", _kept(data, "finished", time_ms)
         elif kind in ("run.created", "run.retried"):
             self.status, self.started_ms, self.finished_ms = "queued", time_ms, 0
         elif kind == "run.started":
-            self.status, self.started_ms = "running", self.started_ms or time_ms
+            self.status, self.started_ms = "running", _kept(data, "started", time_ms)
 
     def _apply_to_job(self, kind: str, data: dict[str, Any], time_ms: int) -> None:
         job = self.job(data["job"], data)
@@ -165,9 +160,11 @@ class RunView:
         job.name = data.get("name") or job.name
         job.uid = data.get("uid") or job.uid
         if kind == "job.started":
-            job.status, job.started_ms, job.finished_ms = "running", time_ms, 0
+            job.status, job.started_ms, job.finished_ms = "running", _kept(data, "started", time_ms), 0
         elif kind == "job.finished":
-            job.finished_ms, job.tolerated, job.cached = time_ms, bool(data.get("tolerated")), bool(data.get("cached"))
+            job.started_ms = _kept(data, "started", job.started_ms)
+            job.finished_ms = _kept(data, "finished", time_ms)
+            job.tolerated, job.cached = bool(data.get("tolerated")), bool(data.get("cached"))
         elif kind == "job.queued":
             job.started_ms = job.finished_ms = 0
             job.steps.clear()
@@ -184,6 +181,11 @@ class RunView:
             step.duration_ms = data.get("duration_ms") or 0
             step.exit_code = data.get("exit_code")
             step.reason = data.get("reason") or ""
+
+
+def _kept(data: dict[str, Any], name: str, time_ms: int) -> int:
+    """A moment as the tables have it, which `show` tells too; the event was kept a little later, several at once."""
+    return milliseconds(data.get(name) or "") or time_ms
 
 
 def worst(statuses: Iterable[str]) -> str:

@@ -14,7 +14,7 @@ from sparki_daemon.engine.live import Live, LiveJob
 from sparki_daemon.engine.records import BadRecord
 from sparki_daemon.engine.scheduler import Scheduler, run_of, stops
 from sparki_daemon.engine.specs import Specs
-from sparki_daemon.model.job import IllegalMove, JobEvent, JobState
+from sparki_daemon.model.job import MOVES, IllegalMove, JobEvent, JobState
 from sparki_daemon.model.problem import SparkiError
 from sparki_daemon.model.run import RunEvent
 from sparki_daemon.pipeline.needs import needs_context
@@ -108,10 +108,11 @@ class Ledger:
         if kind.startswith("step."):
             await self._step(tx, job, record)
         elif kind == "job.started":
-            job.row = await jobs.move(tx, job.uid, JobEvent.STARTED, epoch=record["epoch"], at=rfc3339(record["t"]))
-            if not live.started:
-                live.started = True
-                await runs.move(tx, live.run, RunEvent.STARTED)
+            at = rfc3339(record["t"])
+            if not live.started and record["epoch"] == job.row.epoch and (job.state, JobEvent.STARTED) in MOVES:
+                live.started = True  # a run begins with its first job, and not after it
+                await runs.move(tx, live.run, RunEvent.STARTED, at=at)
+            job.row = await jobs.move(tx, job.uid, JobEvent.STARTED, epoch=record["epoch"], at=at)
         elif kind == "job.finished":
             await self._job_ends(tx, turn, live, job, record)
             turn.ended.add(job.uid)

@@ -286,7 +286,10 @@ async def _tell(tx: Tx, job: JobRow, kind: str) -> None:
     if kind == "job.assigned":
         data["runner"] = job.runner
         data["name"] = job.name
+    elif kind == "job.started":
+        data["started"] = job.started  # the event's own time is that of the journal's entry, which comes later
     elif kind == "job.finished":
+        data["started"], data["finished"] = job.started, job.finished
         data["outputs"] = job.outputs
         data["cached"] = job.cached
         if job.cache:

@@ -204,12 +204,14 @@ def _move_sql(event: RunEvent) -> str:
 MOVE = {event: _move_sql(event) for event in RunEvent}
 
 
-async def move(tx: Tx, run: str, event: RunEvent, *, reason: str = "") -> RunRow:
+async def move(tx: Tx, run: str, event: RunEvent, *, reason: str = "", at: str = "") -> RunRow:
     """Move a run as MOVES has it, with its event: `run.started`, `run.finished` or `run.retried`; the run as it is then.
+
+    `at`: when it happened, if not now.
 
     Raises IllegalMove where MOVES has no such move, SparkiError `no_such_run` for an unknown id; then nothing was changed.
     """
-    row = await tx.one(MOVE[event], id=run, reason=reason, at=tx.now)
+    row = await tx.one(MOVE[event], id=run, reason=reason, at=at or tx.now)
     if row is None:
         held = await get(tx, run)
         if held is None:
@@ -218,11 +220,12 @@ async def move(tx: Tx, run: str, event: RunEvent, *, reason: str = "") -> RunRow
         raise AssertionError(f"run {run}: the guard of '{event}' disagrees with MOVES")
     moved = _row(row)
     if moved.state.terminal:
-        await tx.append("run.finished", stream=run, run=run, status=moved.state.value, reason=reason)
+        times = {"started": moved.started, "finished": moved.finished}
+        await tx.append("run.finished", stream=run, run=run, status=moved.state.value, reason=reason, **times)
     elif event is RunEvent.RETRIED:
         await tx.append("run.retried", stream=run, run=run, attempt=moved.attempt)
     else:
-        await tx.append("run.started", stream=run, run=run, attempt=moved.attempt)
+        await tx.append("run.started", stream=run, run=run, attempt=moved.attempt, started=moved.started)
     return moved
 
 

@@ -22,7 +22,7 @@ def view_of(story: list[dict[str, Any]]) -> RunView:
 
 def test_a_story_leaves_states_times_and_steps() -> None:
     view = view_of(RED)
-    assert (view.status, view.ended, view.duration_ms(0)) == ("failure", True, 1540)
+    assert (view.status, view.ended, view.duration_ms(0)) == ("failure", True, 1530)
     assert {key: (job.status, job.duration_ms(0)) for key, job in view.jobs.items()} == {
         "build": ("failure", 1510),
         "lint": ("success", 510),
@@ -31,6 +31,19 @@ def test_a_story_leaves_states_times_and_steps() -> None:
     step = view.jobs["build"].steps[0]
     assert (step.status, step.exit_code, step.duration_ms) == ("failure", 3, 1500)
     assert view.jobs["build"].running_step() is None
+
+
+def test_times_are_those_that_are_kept_and_not_those_of_the_events() -> None:
+    view = RunView("r-1", "ci")
+    kept = {"started": event(1, "x", ms=5)["time"], "finished": event(1, "x", ms=905)["time"]}
+    job = {"job": "a", "uid": "j-a", "name": "a"}
+    view.apply(event(1, "run.created", pipeline="ci"))
+    view.apply(event(2, "run.started", ms=10, started=kept["started"]))
+    view.apply(event(3, "job.started", ms=10, status="running", started=kept["started"], **job))
+    view.apply(event(4, "job.finished", ms=1000, status="success", **kept, **job))
+    view.apply(event(5, "run.finished", ms=1000, status="success", **kept))
+
+    assert (view.duration_ms(0), view.jobs["a"].duration_ms(0)) == (900, 900)
 
 
 def test_what_runs_has_a_time_that_grows() -> None:

@@ -101,15 +101,16 @@ async def test_a_move_is_legal_or_refused_exactly_as_the_table_says(
 
 async def test_a_run_tells_how_it_went(store: Store, a_run: RunMaker) -> None:
     await a_run("r-1")
-    await moved(store, "r-1", RunEvent.STARTED)
-    await moved(store, "r-1", RunEvent.FAILED, reason="job build failed")
+    await store.write(lambda tx: runs.move(tx, "r-1", RunEvent.STARTED, at="2026-01-02T03:04:05.006Z"))
+    ended = await moved(store, "r-1", RunEvent.FAILED, reason="job build failed")
     await moved(store, "r-1", RunEvent.RETRIED)
+    times = {"started": "2026-01-02T03:04:05.006Z", "finished": ended.finished}
 
     events = await store.read(lambda tx: journal.since(tx, 1))
 
     assert [(event.kind, event.data) for event in events] == [
-        ("run.started", {"run": "r-1", "attempt": 1}),
-        ("run.finished", {"run": "r-1", "status": "failure", "reason": "job build failed"}),
+        ("run.started", {"run": "r-1", "attempt": 1, "started": times["started"]}),
+        ("run.finished", {"run": "r-1", "status": "failure", "reason": "job build failed", **times}),
         ("run.retried", {"run": "r-1", "attempt": 2}),
     ]
 

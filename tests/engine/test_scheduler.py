@@ -14,10 +14,22 @@ from sparki_daemon.model.problem import SparkiError
 from sparki_daemon.pipeline.plan import plan
 from sparki_daemon.pipeline.reader import read
 from sparki_daemon.store import jobs as job_rows
+from sparki_daemon.store import journal
 
 
 async def test_a_uid_leads_to_its_run():
     assert run_of(uid_of("r-0a1b", 17)) == "r-0a1b"
+
+
+async def test_a_run_begins_with_its_first_job_and_not_after_it(bench):
+    await bench.begin(job("one"), job("two"))
+    await bench.turn(idle=("w1", "w2"))
+    await bench.turn(bench.says("one", "job.started"), bench.says("two", "job.started"))
+
+    told = await bench.store.read(lambda tx: journal.since(tx, 0))
+    begun = [(event.kind, event.data["started"]) for event in told if event.kind.endswith(".started")]
+    assert [kind for kind, _ in begun] == ["run.started", "job.started", "job.started"]
+    assert begun[0][1] == begun[1][1]
 
 
 async def test_a_run_of_good_jobs_is_a_success_and_its_events_tell_the_story(bench):
@@ -29,8 +41,8 @@ async def test_a_run_of_good_jobs_is_a_success_and_its_events_tell_the_story(ben
     assert await bench.kinds() == [
         "run.created",
         "job.assigned",
-        "job.started",
         "run.started",
+        "job.started",
         "step.started",
         "step.finished",
         "job.finished",
