@@ -31,7 +31,7 @@ NOT_BEGUN = f"""
     WHERE project = :project AND environment = :environment AND state IN ('queued', 'waiting') AND epoch = 0 ORDER BY seq
 """  # noqa: S608
 CLAIM = f"""
-    UPDATE deployments SET epoch = epoch + 1, holder = :holder, state = 'running', previous = :previous, waits = '[]', reason = '',
+    UPDATE deployments SET epoch = :epoch, holder = :holder, state = 'running', previous = :previous, waits = '[]', reason = '',
         started = coalesce(started, :now)
     WHERE id = :id AND state IN ('queued', 'waiting', 'running', 'unknown') RETURNING {COLUMNS}
 """  # noqa: S608
@@ -255,6 +255,8 @@ async def ask(tx: Tx, deployment: str, asked: str) -> bool:
 async def claim(tx: Tx, deployment: str, holder: str, *, previous: str) -> tuple[DeploymentRow, Saga] | None:
     """Take a deployment and its target for `holder`: the row with its new epoch, and the saga as its journal tells it.
 
+    The epoch is the seq of the claim's event: it grows over all deployments, so that whoever keeps a target can refuse an older one's word.
+
     None: another deployment has the target, or this one has ended. `previous` is the release that is live now; one that was noted
     at an earlier claim stays. Whoever claimed it before is fenced from here on.
     """
@@ -265,10 +267,11 @@ async def claim(tx: Tx, deployment: str, holder: str, *, previous: str) -> tuple
     held = await tx.one(HOLDER_OF, target=known.target)
     if held is None or held["deployment"] != deployment:
         return None
-    row = await tx.one(CLAIM, id=deployment, holder=holder, previous=known.previous if known.epoch else previous, now=tx.now)
+    event = await tx.append("deployment.claimed", stream=deployment, deployment=deployment, holder=holder, status="running")
+    noted = known.previous if known.epoch else previous
+    row = await tx.one(CLAIM, id=deployment, epoch=event.seq, holder=holder, previous=noted, now=tx.now)
     assert row is not None
     claimed = _row(row)
-    await tx.append("deployment.claimed", stream=deployment, deployment=deployment, epoch=claimed.epoch, holder=holder, status="running")
     saga = await saga_of(tx, deployment)
     if known.epoch and saga.phase is not Phase.ENDED:
         saga = await move(tx, claimed, SagaEvent.INTERRUPTED)

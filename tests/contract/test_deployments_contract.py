@@ -122,7 +122,8 @@ async def test_whoever_claimed_it_before_is_fenced(store: Store, deploy: Maker) 
     await does(store, old, E.BEGUN)
     new, saga = await claim(store, "d-1", "l2")
 
-    assert (new.epoch, saga.at, next_act(saga)) == (2, 0, Act.DO)
+    assert new.epoch > old.epoch
+    assert (saga.at, next_act(saga)) == (0, Act.DO)
     with pytest.raises(Fenced):
         await does(store, old, E.DONE if saga.phase == "doing" else E.BEGUN)
     assert (await kinds(store, "d-1")).count("deployment.step") == 2  # begun, interrupted

@@ -9,7 +9,7 @@ from importlib.metadata import entry_points
 from sparki_daemon.loco.protocol import Adapter
 from sparki_daemon.model.problem import Problem, SparkiError
 
-ADAPTERS: Mapping[str, str] = {}  # name → the module that has `ADAPTER`
+ADAPTERS: Mapping[str, str] = {"process": "sparki_daemon.loco.adapters.process"}  # name → the module that has `ADAPTER`
 GROUP = "sparki.adapters"  # of entry points
 
 

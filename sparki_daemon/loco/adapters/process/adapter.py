@@ -1,0 +1,236 @@
+"""The steps of a deployment on this machine. The environment's keeper holds all that must outlive loco, and is what a look looks at."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import Any
+
+from sparki_daemon.loco.adapters.process import recorder, service, shipping
+from sparki_daemon.loco.adapters.process.door import address_of, ask, ask_as_now, running_status
+from sparki_daemon.loco.adapters.process.gate import healthy, watched
+from sparki_daemon.loco.adapters.process.probe import probe
+from sparki_daemon.loco.adapters.process.wishes import problems_of, wishes_of
+from sparki_daemon.loco.protocol import Capabilities, Observed, Place, Release, Seen, Sight, StepFailed, Strategy, Work
+from sparki_daemon.model.problem import Problem
+from sparki_daemon.system import files
+
+POLL_S = 0.05
+FOLLOW_S = 0.2
+
+
+class ProcessAdapter:
+    """Fills `Adapter` over a keeper, a front and services of this machine."""
+
+    name = "process"
+    capabilities = Capabilities(
+        strategies=frozenset({Strategy.BLUEGREEN, Strategy.RECREATE}),
+        exec=True,
+        logs=True,
+        maintenance=True,
+        down=True,
+        warm=True,
+        release_command=True,
+        artifacts=frozenset({"source", "artifact"}),
+    )
+
+    def problems(self, place: Place) -> Sequence[Problem]:
+        return problems_of(place.settings)
+
+    async def do(self, step: str, work: Work) -> Mapping[str, Any]:
+        return await _DO[step](work)
+
+    async def look(self, step: str, work: Work) -> Sight:
+        return await _LOOK[step](work)
+
+    async def undo(self, step: str, work: Work) -> None:
+        await _UNDO[step](work)
+
+    async def observe(self, place: Place) -> Observed:
+        status = await asyncio.to_thread(running_status, place.folder)
+        if status is None or not status.live:
+            return Observed(release="", healthy=None)
+        found = status.services.get(status.live)
+        well = found is not None and found.listening
+        wishes = wishes_of(place.settings)
+        if found is not None and well and wishes.health.path:
+            well = not await asyncio.to_thread(probe, "127.0.0.1", found.port, wishes.health)
+        counted = status.counted(status.live)
+        facts = {
+            "pid": found.pid if found else None,
+            "restarts": found.restarts if found else 0,
+            "maintenance": status.maintenance,
+            "requests": counted.requests,
+            "dropped": f"{counted.dropped:,} of {counted.requests:,} dropped",
+        }
+        return Observed(release=status.live, healthy=well, url=f"http://{status.listen}/", facts=facts)
+
+    async def logs(self, place: Place, *, release: str, follow: bool) -> AsyncIterator[str]:
+        path = os.path.join(place.folder, "logs", f"{release}.log")
+        try:
+            file = await asyncio.to_thread(open, path, encoding="utf-8", errors="replace")
+        except OSError:
+            return
+        with file:
+            while True:
+                if line := file.readline():
+                    yield line.rstrip("\n")
+                elif not follow:
+                    return
+                else:
+                    await asyncio.sleep(FOLLOW_S)
+
+    async def execute(self, place: Place, command: Sequence[str], tell: Callable[[str], None]) -> int:
+        status = await asyncio.to_thread(running_status, place.folder)
+        if status is None or not status.live:
+            raise StepFailed("nothing is live there")
+        running = await asyncio.create_subprocess_exec(
+            *command,
+            cwd=shipping.release_folder(place.folder, status.live),
+            env={**os.environ, **wishes_of(place.settings).variables, "SPARKI_RELEASE": status.live},
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        assert running.stdout is not None
+        async for line in running.stdout:
+            tell(line.decode(errors="replace").rstrip("\n"))
+        return await running.wait()
+
+    async def maintenance(self, place: Place, *, on: bool) -> None:
+        await ask_as_now(place.folder, lambda keeper: keeper.set_maintenance("down for maintenance" if on else None))
+
+    async def down(self, place: Place) -> None:
+        grace_s = wishes_of(place.settings).grace_s
+        await ask_as_now(place.folder, lambda keeper: keeper.down(grace_s=grace_s))
+
+    async def forget(self, place: Place, release: Release) -> None:
+        await asyncio.to_thread(files.remove_tree, shipping.release_folder(place.folder, release.id))
+
+
+# -- steps ---------------------------------------------------------------------------------------------------------------
+
+
+async def _lock(work: Work) -> Mapping[str, Any]:
+    """The public socket is the lock: whoever holds it, of whatever state folder, has the target."""
+    wishes = wishes_of(work.release.settings)
+    status = await ask(work, lambda keeper: keeper.status())
+    if status.listen in ("", wishes.listen):
+        await ask(work, lambda keeper: keeper.ensure_front(wishes.listen))
+    return {"listen": wishes.listen}
+
+
+async def _unlock(work: Work) -> None:
+    status = await asyncio.to_thread(running_status, work.place.folder)
+    if status is not None and not status.live and not status.services and status.epoch <= work.epoch:
+        await ask(work, lambda keeper: keeper.down(grace_s=0.0))
+
+
+async def _prepare(work: Work) -> Mapping[str, Any]:
+    if found := problems_of(work.release.settings):
+        raise StepFailed("; ".join(one.message for one in found))
+    values = await work.secrets()
+    if missing := sorted(set(work.release.secrets) - set(values)):
+        raise StepFailed(f"there is no value for {', '.join(missing)}: set it with `sparki secret set`")
+    return {}
+
+
+async def _ship(work: Work) -> Mapping[str, Any]:
+    return {"folder": await asyncio.to_thread(shipping.ship, work.place.folder, work.release.id, work.release.artifact)}
+
+
+async def _release_command(work: Work) -> Mapping[str, Any]:
+    wishes = wishes_of(work.release.settings)
+    if not wishes.release_command:
+        return {}
+    cwd = shipping.release_folder(work.place.folder, work.release.id)
+    environment = {**wishes.variables, **await work.secrets(), "SPARKI_RELEASE": work.release.id}
+    running = await asyncio.to_thread(recorder.begin, _commands(work), wishes.release_command, cwd, environment, work.log)
+    while running.poll() is None:
+        await asyncio.sleep(POLL_S)
+    sight = await _look_at_release_command(work)
+    if sight.seen is not Seen.DONE:
+        raise StepFailed(sight.reason or "the release command left no record of its end")
+    return sight.data
+
+
+async def _look_at_release_command(work: Work) -> Sight:
+    if not wishes_of(work.release.settings).release_command:
+        return Sight(Seen.DONE)
+    while True:
+        seen, code = await asyncio.to_thread(recorder.seen, _commands(work))
+        if seen is not None:
+            break
+        await asyncio.sleep(POLL_S)
+    reasons = {
+        Seen.FAILED: f"the release command ended with {code}",
+        Seen.UNCLEAR: "the release command began, and nobody can say how it ended: the machine went down, or it was killed",
+    }
+    return Sight(seen, {"exit": code} if seen is Seen.DONE else {}, reasons.get(seen, ""))
+
+
+def _commands(work: Work) -> str:
+    return os.path.join(work.place.folder, "commands", work.deployment)
+
+
+async def _switch(work: Work) -> Mapping[str, Any]:
+    listen = wishes_of(work.release.settings).listen
+    await ask(work, lambda keeper: keeper.ensure_front(listen))
+    await ask(work, lambda keeper: keeper.set_upstream(work.release.id))
+    return {"url": f"http://{listen}/"}
+
+
+async def _look_at_switch(work: Work) -> Sight:
+    status = await ask(work, lambda keeper: keeper.status())
+    listen = wishes_of(work.release.settings).listen
+    if status.live == work.release.id and address_of(status.listen) == address_of(listen):
+        return Sight(Seen.DONE, {"url": f"http://{listen}/"})
+    return Sight(Seen.ABSENT)
+
+
+async def _switch_back(work: Work) -> None:
+    status = await ask(work, lambda keeper: keeper.status())
+    before = work.previous
+    if before is not None and before.id in status.services:
+        await ask(work, lambda keeper: keeper.set_upstream(before.id))
+        await ask(work, lambda keeper: keeper.ensure_front(wishes_of(before.settings).listen))
+    elif status.live == work.release.id:
+        await ask(work, lambda keeper: keeper.set_upstream(None))
+
+
+async def _retire(work: Work) -> Mapping[str, Any]:
+    """End all but the new release, each when it has answered what it was asked, or its grace is over."""
+    grace_s = wishes_of(work.release.settings).grace_s
+    deadline = time.monotonic() + grace_s
+    status = await ask(work, lambda keeper: keeper.status())
+    for old in sorted(set(status.services) - {work.release.id}):
+        while status.counted(old).in_flight > 0 and time.monotonic() < deadline:
+            await asyncio.sleep(POLL_S)
+            status = await ask(work, lambda keeper: keeper.status())
+        await ask(work, lambda keeper, old=old: keeper.stop_service(old, grace_s=grace_s))  # type: ignore[misc]
+    counted = {release: status.counted(release) for release in {work.release.id, work.previous.id if work.previous else work.release.id}}
+    requests, dropped = sum(one.requests for one in counted.values()), sum(one.dropped for one in counted.values())
+    work.tell(f"{dropped:,} of {requests:,} requests dropped")
+    return {"requests": requests, "dropped": dropped}
+
+
+async def _nothing(work: Work) -> Mapping[str, Any]:  # noqa: ARG001  # as all of them
+    return {}
+
+
+_DO = {
+    "lock": _lock,
+    "prepare": _prepare,
+    "ship": _ship,
+    "release_command": _release_command,
+    "start": service.start,
+    "health": healthy,
+    "switch": _switch,
+    "watch": watched,
+    "retire": _retire,
+    "done": _nothing,
+}
+_LOOK = {"release_command": _look_at_release_command, "start": service.look, "switch": _look_at_switch}
+_UNDO = {"lock": _unlock, "start": service.undo, "switch": _switch_back}

@@ -1,0 +1,45 @@
+"""The keeper, asked from an event loop; what it refuses, as a failed step."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TypeVar
+
+from sparki_daemon.loco.keeper.client import Keeper, Status
+from sparki_daemon.loco.protocol import StepFailed, Work
+from sparki_daemon.model.problem import SparkiError
+
+T = TypeVar("T")
+
+
+async def ask(work: Work, question: Callable[[Keeper], T]) -> T:
+    """Ask the environment's keeper as this deployment. Raises StepFailed."""
+    return await asyncio.to_thread(_asked, Keeper(work.place.folder, deployment=work.deployment, epoch=work.epoch), question)
+
+
+async def ask_as_now(folder: str, question: Callable[[Keeper], None]) -> None:
+    """Ask as whoever has the environment now; nothing where no keeper runs. Raises StepFailed."""
+    status = await asyncio.to_thread(running_status, folder)
+    if status is not None:
+        await asyncio.to_thread(_asked, Keeper(folder, deployment=status.deployment, epoch=status.epoch), question)
+
+
+def running_status(folder: str) -> Status | None:
+    """What the keeper says, blocking; None where none runs. Starts none. Raises StepFailed."""
+    with Keeper(folder) as keeper:
+        return _asked(keeper, lambda asked: asked.status()) if keeper.runs() else None
+
+
+def _asked(keeper: Keeper, question: Callable[[Keeper], T]) -> T:
+    with keeper:
+        try:
+            return question(keeper)
+        except SparkiError as error:
+            raise StepFailed("; ".join(f"{one.message}{f' ({one.hint})' if one.hint else ''}" for one in error.problems)) from error
+
+
+def address_of(listen: str) -> tuple[str, int]:
+    """Host and port of HOST:PORT."""
+    host, _, port = listen.rpartition(":")
+    return host.strip("[]"), int(port or 0)

@@ -1,0 +1,84 @@
+"""The two steps that judge the new release: the health gate before the cut, and the watch after it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from sparki_daemon.loco.adapters.process.door import ask
+from sparki_daemon.loco.adapters.process.probe import bad_share, probe, tail
+from sparki_daemon.loco.adapters.process.wishes import Health, wishes_of
+from sparki_daemon.loco.keeper.client import Service, Status
+from sparki_daemon.loco.protocol import StepFailed, Work
+
+STARTING_S = 0.02  # between two looks, until the service listens
+BAD_PROBES = 3  # in a row
+
+
+async def healthy(work: Work) -> Mapping[str, Any]:
+    """Wait for good answers in a row. Raises StepFailed: it ended, or was not well in time."""
+    health = wishes_of(work.release.settings).health
+    deadline, good, wrong = time.monotonic() + health.within_s, 0, "it does not listen on $PORT"
+    while True:
+        found = await _alive(work)
+        if found.listening:
+            wrong = await _probe(found, health)
+            good = 0 if wrong else good + 1
+        if good >= health.successes:
+            return {"port": found.port}
+        if time.monotonic() >= deadline:
+            last = f": {wrong}" if wrong else ", only now and then"
+            raise StepFailed(f"the new release was not healthy within {health.within_s:g} s{last}{await _last_lines(work, found)}")
+        await asyncio.sleep(health.interval_s if found.listening else STARTING_S)
+
+
+async def watched(work: Work) -> Mapping[str, Any]:
+    """Look at probes and at the front's counts. Raises StepFailed for a bad release."""
+    wishes = wishes_of(work.release.settings)
+    status = await ask(work, lambda keeper: keeper.status())
+    before, deadline, bad = status.counted(work.release.id), time.monotonic() + wishes.watch_s, 0
+    while (left := deadline - time.monotonic()) > 0:
+        await asyncio.sleep(min(wishes.health.interval_s, left))
+        found = await _alive(work)
+        wrong = await _probe(found, wishes.health)
+        bad = bad + 1 if wrong else 0
+        status = await ask(work, lambda keeper: keeper.status())
+        if share := bad_share(before, status.counted(work.release.id)):
+            raise StepFailed(f"the new release answers badly: {share}")
+        if bad >= BAD_PROBES:
+            raise StepFailed(f"the new release is no longer healthy: {wrong}")
+    return _counted(status, work)
+
+
+def _counted(status: Status, work: Work) -> dict[str, Any]:
+    now = status.counted(work.release.id)
+    return {"requests": now.requests, "dropped": now.dropped, "errors_5xx": now.errors_5xx}
+
+
+async def _alive(work: Work) -> Service:
+    """The new release's service. Raises StepFailed when it has ended since it was started."""
+    status = await ask(work, lambda keeper: keeper.status())
+    found = status.services.get(work.release.id)
+    if found is None:
+        raise StepFailed("the new release's service is gone: somebody stopped it")
+    if found.restarts > work.results.get("start", {}).get("restarts", 0):
+        code = found.exit_status
+        how = f"was ended by signal {-code}" if code is not None and code < 0 else f"ended with {code}"
+        raise StepFailed(f"the new release's command {how}{await _last_lines(work, found)}")
+    if found.condition == "needs_values" or found.problem:
+        raise StepFailed(f"the new release's service can't be started: {found.problem or 'the values of its secrets are lost'}")
+    return found
+
+
+async def _probe(found: Service, health: Health) -> str:
+    if not health.path:
+        return "" if found.listening else "it does not listen on $PORT"
+    return await asyncio.to_thread(probe, "127.0.0.1", found.port, health)
+
+
+async def _last_lines(work: Work, found: Service) -> str:
+    values = await work.secrets()
+    lines = await asyncio.to_thread(tail, found.log, list(values.values()))
+    return f"; its last lines:\n{lines}" if lines else ""

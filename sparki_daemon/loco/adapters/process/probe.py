@@ -1,0 +1,49 @@
+"""Asks a service how it is, and judges what a watch has seen."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import os
+
+from sparki_daemon.loco.adapters.process.wishes import Health
+from sparki_daemon.loco.keeper.client import Counts
+
+TAIL_BYTES = 2000
+TAIL_LINES = 5
+ENOUGH = 20  # requests, before a share of bad ones says anything
+WORST_SHARE = 0.05  # of requests that may go wrong
+
+
+def probe(host: str, port: int, health: Health) -> str:
+    """Ask once, blocking. Empty: it is well; otherwise what is wrong."""
+    link = http.client.HTTPConnection(host, port, timeout=health.timeout_s)
+    try:
+        link.request("GET", health.path or "/")
+        answer = link.getresponse()
+        answer.read(65536)
+    except (OSError, http.client.HTTPException) as error:
+        return f"GET {health.path}: {error or type(error).__name__}"
+    finally:
+        link.close()
+    return "" if answer.status == health.status else f"GET {health.path} answered {answer.status}, not {health.status}"
+
+
+def bad_share(before: Counts, now: Counts) -> str:
+    """What is wrong with the answers since `before`; empty: nothing that would be more than chance."""
+    requests = now.requests - before.requests
+    errors, dropped = now.errors_5xx - before.errors_5xx, now.dropped - before.dropped
+    if requests < ENOUGH or errors + dropped <= WORST_SHARE * requests:
+        return ""
+    return f"of {requests:,} requests {errors:,} were answered with 5xx and {dropped:,} dropped"
+
+
+def tail(path: str, hidden: list[str]) -> str:
+    """The last lines of a log, without the values in `hidden`."""
+    text = ""
+    with contextlib.suppress(OSError), open(path, "rb") as file:
+        file.seek(max(0, os.fstat(file.fileno()).st_size - TAIL_BYTES))
+        text = file.read().decode(errors="replace")
+    for value in sorted(filter(None, hidden), key=len, reverse=True):
+        text = text.replace(value, "***")
+    return "\n".join(text.strip().splitlines()[-TAIL_LINES:])

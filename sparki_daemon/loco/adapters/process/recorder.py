@@ -1,0 +1,62 @@
+"""Runs a release command in a process that outlives loco, and keeps a record of its end: so that it can be told whether it happened.
+
+In the deployment's folder: `attempt` names the one attempt that may run; the recorder holds `lock` while it lives, writes `begun` before
+the command and `exit` after it. A recorder that comes late, of an attempt that was given up, finds another name and leaves.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import Mapping
+
+from sparki_daemon.loco.protocol import Seen
+from sparki_daemon.system import files, held, nonce
+
+START = f"import sys; from {__name__} import record; record(*sys.argv[1:5])"
+
+
+def begin(folder: str, command: str, cwd: str, environment: Mapping[str, str], log: str) -> subprocess.Popen[bytes]:
+    """Start the command's recorder. Secrets' values go by its environment, and to no file."""
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    os.makedirs(os.path.dirname(log), mode=0o700, exist_ok=True)
+    attempt = secrets.token_hex(8)
+    files.write_atomic(os.path.join(folder, "attempt"), attempt.encode())
+    own = {name: value for name, value in os.environ.items() if name != nonce.VARIABLE}
+    with open(log, "ab") as out:
+        return subprocess.Popen(
+            [sys.executable, "-P", "-c", START, folder, attempt, command, cwd],
+            env={**own, **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            start_new_session=True,
+        )
+
+
+def seen(folder: str) -> tuple[Seen | None, int]:
+    """What the folder tells, and the command's exit code. None: it runs."""
+    if held.holder(os.path.join(folder, "lock")) is not None:
+        return None, 0
+    try:
+        with open(os.path.join(folder, "exit"), "rb") as file:
+            code = int(json.loads(file.read()))
+        return (Seen.FAILED if code else Seen.DONE), code
+    except (OSError, ValueError):
+        return (Seen.UNCLEAR if os.path.exists(os.path.join(folder, "begun")) else Seen.ABSENT), 0
+
+
+def record(folder: str, attempt: str, command: str, cwd: str) -> None:
+    """The recorder's life."""
+    lock = held.take(os.path.join(folder, "lock"))
+    if lock is None or os.path.exists(os.path.join(folder, "begun")):
+        return
+    with open(os.path.join(folder, "attempt"), encoding="ascii") as file:
+        if file.read() != attempt:
+            return
+    files.write_atomic(os.path.join(folder, "begun"), b"")
+    done = subprocess.run(["/bin/sh", "-c", command], cwd=cwd, check=False)
+    files.write_atomic(os.path.join(folder, "exit"), json.dumps(done.returncode).encode())

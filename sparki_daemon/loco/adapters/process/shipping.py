@@ -1,0 +1,56 @@
+"""A release's files: unpacked once from the release's own archive, checked, and there whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tarfile
+from collections.abc import Mapping
+from typing import Any
+
+from sparki_daemon.loco.protocol import StepFailed
+from sparki_daemon.system import files
+
+CHUNK_BYTES = 1 << 20
+
+
+def release_folder(folder: str, release: str) -> str:
+    """Where a release's files lie in an environment's folder."""
+    return os.path.join(folder, "releases", release)
+
+
+def ship(folder: str, release: str, artifact: Mapping[str, Any]) -> str:
+    """Have the release's files in its folder, and say which that is. Raises StepFailed."""
+    whole = release_folder(folder, release)
+    if os.path.isdir(whole):
+        return whole
+    half = f"{whole}.new"
+    files.remove_tree(half)
+    try:
+        os.makedirs(half, mode=0o700)
+        with open(artifact["path"], "rb") as archive:
+            _check(archive, str(artifact["digest"]), release)
+            archive.seek(0)
+            with tarfile.open(fileobj=archive, mode="r:*") as packed:
+                packed.extractall(half, filter="data")
+        os.sync()
+        os.rename(half, whole)
+        files.sync_folder(os.path.dirname(whole))
+    except FileNotFoundError:
+        files.remove_tree(half)
+        raise StepFailed(f"the files of release {release} are gone: it was pruned; deploy the commit anew") from None
+    except (OSError, tarfile.TarError) as error:
+        files.remove_tree(half)
+        raise StepFailed(f"release {release} can't be unpacked: {error}") from error
+    except BaseException:
+        files.remove_tree(half)
+        raise
+    return whole
+
+
+def _check(archive: Any, digest: str, release: str) -> None:
+    found = hashlib.sha256()
+    while piece := archive.read(CHUNK_BYTES):
+        found.update(piece)
+    if found.hexdigest() != digest.removeprefix("sha256:"):
+        raise StepFailed(f"the archive of release {release} is damaged: its digest is another than the release's")
