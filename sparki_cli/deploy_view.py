@@ -96,7 +96,7 @@ def step_line(output: Output, step: dict[str, Any]) -> str:
     took = duration(step["took_ms"]) if step.get("took_ms") is not None and step["status"] == "done" else ""
     words = [step["does"] if step["status"] == "done" else f"{step['does']}: {step['status']}", output.styled(took, "dim")]
     line = f"  {output.glyph(GLYPHS.get(step['status'], ''))} " + "  ".join(word for word in words if word)
-    return line + (f"\n      {printable(step['reason'])}" if step["reason"] and step["status"] != "done" else "")
+    return line + ("\n" + _indented(step["reason"], 6) if step["reason"] and step["status"] != "done" else "")
 
 
 def waits_line(waits: list[dict[str, Any]]) -> str:
@@ -149,7 +149,12 @@ def summary(output: Output, view: DeployView) -> str:
     }.get(view.status, f"{view.id}: {view.status}")
     lines = [f"{output.glyph(view.status)} {output.styled(said, 'bold')}"]
     if view.reason and view.status != "live":
-        lines.append(f"  {printable(view.reason)}")
+        lines.append(_indented(view.reason.partition("\n")[0], 2))  # all of it stands at the step that failed
     if view.status == "unknown":
         lines.append(f"  then: sparki resolve {view.id} --live, --failed or --retry")
     return "\n".join(lines) + "\n"
+
+
+def _indented(text: str, columns: int) -> str:
+    """Text of several lines, as a terminal may have it."""
+    return "\n".join(" " * columns + printable(line) for line in text.splitlines())
