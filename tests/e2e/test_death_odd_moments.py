@@ -98,5 +98,7 @@ def test_a_runner_that_dies_between_its_folders_and_its_first_word_leaves_none(b
 
     assert follower.ends() == 0
     (kinds,) = [[event["kind"] for event in bench.events() if event["kind"].startswith("job.")]]
-    assert kinds == ["job.assigned", "job.queued", "job.assigned", "job.started", "job.finished"]
+    assert kinds[:2] == ["job.assigned", "job.queued"]
+    assert kinds[-3:] == ["job.assigned", "job.started", "job.finished"]
+    assert kinds.count("job.started") == 1  # it may have been given to the other one that was dying, too
     bench.check(follower.run())

@@ -296,8 +296,8 @@ def test_the_service_is_looked_at_commanded_and_ended(shop: Shop) -> None:
 def test_people_are_told_of_ends_and_old_releases_go(shop: Shop, tmp_path: Path) -> None:
     told = tmp_path / "told"
     notify = f"notify: [{{on: [live, reverted], command: 'echo \"$SPARKI_STATUS $SPARKI_ENVIRONMENT: $SPARKI_SUMMARY\" >> {told}'}}]\n"
+    shop.write("sparki.yml", SETTINGS + "    keep_releases: 2\n" + notify)  # once: it is read whenever somebody is to be told
     for number in range(1, 4):
-        shop.write("sparki.yml", SETTINGS + "    keep_releases: 2\n" + notify)
         shop.write("app.txt", f"{number}\n")
         shop.commit(f"number {number}")
         shop.sparki("deploy", "staging")
