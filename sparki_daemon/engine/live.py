@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -55,6 +56,7 @@ class Live:
         limit: int | None = None,
         expansions: int = 0,
         offered: Iterable[str] = (),
+        plan_text: str = "",
     ) -> None:
         self.run = run
         self.plan = plan
@@ -79,6 +81,7 @@ class Live:
         self.unfinished = sum(self._left.values())
         self._well: dict[str, bool] = {}  # bases that have ended: did they and all before them succeed?
         self._graph: needs.Graph | None = None
+        self._plan_text = plan_text
         self.offered = set(offered)  # keys in the queue or beyond, not ended
         self._held: deque[LiveJob] = deque()  # may run, but `limit` of the run or `max-parallel` of the matrix is reached
 
@@ -86,6 +89,11 @@ class Live:
     def results(self) -> needs.Results:
         """How each leg stands, as `pipeline.needs` asks for it."""
         return self.legs
+
+    @property
+    def plan_text(self) -> str:
+        """The plan as JSON: it is long, and what made the run has it already."""
+        return self._plan_text or json.dumps(self.plan.to_json())
 
     @property
     def graph(self) -> needs.Graph:
@@ -157,7 +165,7 @@ class Live:
 
     def expand(self, job: LiveJob, legs: list[LiveJob], plan: Plan) -> None:
         """Put the legs of a job that waited for its matrix in its place; `plan` has them."""
-        self.plan, self._graph = plan, None
+        self.plan, self._graph, self._plan_text = plan, None, ""
         self.expansions += 1
         base = job.plan.base
         self.legs[base] = legs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -153,6 +154,7 @@ class Scheduler:
 
     async def begin(self, tx: Tx, new: NewRun) -> None:
         """Write a new run with its jobs, and queue those that may go."""
+        plan_text = json.dumps(new.plan.to_json())
         await runs.create(
             tx,
             new.id,
@@ -160,15 +162,22 @@ class Scheduler:
             pipeline=new.plan.name,
             file=new.plan.file,
             source=new.source,
-            plan=new.plan.to_json(),
+            plan=plan_text,
             spec=new.spec,
             options=new.options,
             title=new.title,
             number=new.number,
         )
         rows = [jobs.NewJob(uid_of(new.id, position), job.id, job.base, job.name) for position, job in enumerate(new.plan.jobs)]
-        await jobs.create_many(tx, new.id, rows)
-        live = await self._run(tx, new.id)
+        made = await jobs.create_many(tx, new.id, rows)
+        live = self._live[new.id] = Live(
+            new.id,
+            new.plan,
+            [LiveJob(row, plan) for row, plan in zip(made, new.plan.jobs, strict=True)],
+            spec=_of_attempt(json.loads(json.dumps(new.spec)), 1),  # as a later engine reads it
+            limit=new.options.get("max_parallel"),
+            plan_text=plan_text,
+        )
         await self.decide(tx, live, live.ready())
 
     async def cancel(self, tx: Tx, run: str, *, force: bool) -> list[Stop]:
@@ -265,7 +274,6 @@ class Scheduler:
             row = await self._row(tx, run)
             plan_data, spec = await runs.documents(tx, run)
             plan = plan_from_json(plan_data)
-            spec = {**spec, "github": {**spec["github"], "run_attempt": str(row.attempt)}}
             by_key: dict[str, JobPlan] = {job.id: job for job in plan.jobs}
             found = [LiveJob(job, by_key[job.key]) for job in await jobs.of_run(tx, run)]
             waiting = set(await self._queue.waiting(tx, BUILDS))
@@ -273,7 +281,7 @@ class Scheduler:
                 run,
                 plan,
                 found,
-                spec=spec,
+                spec=_of_attempt(spec, row.attempt),
                 attempt=row.attempt,
                 cancelling=row.cancelling,
                 started=row.state is not RunState.QUEUED,
@@ -282,6 +290,10 @@ class Scheduler:
                 offered={job.plan.id for job in found if job.uid in waiting or job.state in BUSY},
             )
         return self._live[run]
+
+
+def _of_attempt(spec: dict[str, Any], attempt: int) -> dict[str, Any]:
+    return {**spec, "github": {**spec["github"], "run_attempt": str(attempt)}}
 
 
 def dependents_of(plan: Plan, bases: Iterable[str]) -> Iterable[str]:

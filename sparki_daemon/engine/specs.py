@@ -124,8 +124,8 @@ class Specs:
         if path not in self._written or not os.path.exists(path):
             os.makedirs(folder, mode=0o700, exist_ok=True)
             os.makedirs(os.path.join(self._home, "logs", live.run), mode=0o700, exist_ok=True)
-            body = {**live.spec, "plan": live.plan.to_json()}
-            files.write_atomic(path, json.dumps(body).encode(), durable=False)  # the state file has it too
+            body = f'{{"plan":{live.plan_text},{json.dumps(live.spec).removeprefix("{")}'
+            files.write_atomic(path, body.encode(), durable=False)  # the state file has it too
             self._written.add(path)
         return path
 

@@ -9,8 +9,8 @@ from typing import Any
 from sparki_daemon.model.problem import Problem, SparkiError
 from sparki_daemon.pipeline.dialect import SUFFIXES, dialect_of, replaced
 from sparki_daemon.pipeline.document import Document
-from sparki_daemon.pipeline.reader import read
 from sparki_daemon.pipeline.select import Occurrence, Paths, Started, has_path_filter, named, names_of, started, starts
+from sparki_daemon.prepare.remembered import read
 from sparki_daemon.source.facts import Facts
 
 

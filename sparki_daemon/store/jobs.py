@@ -114,9 +114,34 @@ def _row(row: Row) -> JobRow:
     )
 
 
-async def create_many(tx: Tx, run: str, jobs: Sequence[NewJob]) -> None:
+async def create_many(tx: Tx, run: str, jobs: Sequence[NewJob]) -> list[JobRow]:
     """Keep the jobs of a new run, in the plan's order, all queued. They have no event: `run.created` stands for them."""
-    await _insert(tx, run, [(index * POSITION_GAP, job) for index, job in enumerate(jobs)], attempt=1)
+    placed = [(index * POSITION_GAP, job) for index, job in enumerate(jobs)]
+    await _insert(tx, run, placed, attempt=1)
+    return [
+        JobRow(
+            uid=job.uid,
+            run=run,
+            position=position,
+            key=job.key,
+            base=job.base,
+            name=job.name,
+            state=JobState.QUEUED,
+            reason="",
+            tolerated=False,
+            cached=False,
+            epoch=0,
+            attempt=1,
+            runner="",
+            outputs={},
+            log="",
+            log_bytes=0,
+            created=tx.now,
+            started=None,
+            finished=None,
+        )
+        for position, job in placed
+    ]
 
 
 async def _insert(tx: Tx, run: str, placed: Sequence[tuple[int, NewJob]], *, attempt: int) -> None:

@@ -92,13 +92,13 @@ async def create(
     pipeline: str,
     file: str,
     source: Mapping[str, Any],
-    plan: Mapping[str, Any],
+    plan: str,
     spec: Mapping[str, Any],
     options: Mapping[str, Any] | None = None,
     title: str = "",
     number: int | None = None,
 ) -> RunRow:
-    """Keep a new, queued run (`source`, `plan`, `spec`, `options` are JSON), with `run.created`. `number`: from `next_number`."""
+    """Keep a new, queued run (`source`, `spec`, `options` are JSON, `plan` its text), with `run.created`. `number`: from `next_number`."""
     if number is None:
         number = await next_number(tx, project, file)
     event = await tx.append(
@@ -118,7 +118,7 @@ async def create(
         created=tx.now,
     )
     assert row is not None
-    await tx.execute(INSERT_DOCUMENTS, run=run, plan=json.dumps(plan), spec=json.dumps(spec))
+    await tx.execute(INSERT_DOCUMENTS, run=run, plan=plan, spec=json.dumps(spec))
     return _row(row)
 
 

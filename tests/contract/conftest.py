@@ -48,7 +48,7 @@ def a_run(store: Store) -> RunMaker:
     async def make(run: str = "r-1", *keys: str, project: str = "p-1", file: str = "ci.yml") -> runs.RunRow:
         async def work(tx: Tx) -> runs.RunRow:
             row = await runs.create(
-                tx, run, project=project, pipeline="CI", file=file, source={"tree": "t"}, plan={"name": "CI"}, spec={"run": run}
+                tx, run, project=project, pipeline="CI", file=file, source={"tree": "t"}, plan='{"name": "CI"}', spec={"run": run}
             )
             await jobs.create_many(tx, run, [jobs.NewJob(f"j-{run[2:]}-{key}", key, key.split("-")[0], key.title()) for key in keys])
             return row

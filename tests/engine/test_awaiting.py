@@ -66,7 +66,7 @@ class Engine:
         self.git("commit", "-qm", "settings", "--allow-empty")
 
     async def run(self, name: str, project: str = "p-1", tree: str = "") -> None:
-        more = {"pipeline": "ci", "file": "ci.yml", "source": {"tree": tree}, "plan": {}, "spec": {}}
+        more = {"pipeline": "ci", "file": "ci.yml", "source": {"tree": tree}, "plan": "{}", "spec": {}}
         await self.store.write(lambda tx: runs.create(tx, name, project=project, **more))
 
     async def end(self, name: str, how: RunEvent) -> None:

@@ -30,7 +30,7 @@ class Place:
         spec = {"source": {"snapshot": {"objects": str(self.home / "snapshots" / snapshot) if snapshot else None}}}
 
         async def write(tx) -> None:
-            more = {"pipeline": "ci", "file": "ci.yml", "source": {}, "plan": {"jobs": []}, "spec": spec}
+            more = {"pipeline": "ci", "file": "ci.yml", "source": {}, "plan": '{"jobs": []}', "spec": spec}
             await runs.create(tx, run, project=project, options={"retention": retention}, **more)
             await runs.move(tx, run, RunEvent.STARTED)
             if ended:

@@ -53,7 +53,7 @@ class House:
                 pipeline="ci",
                 file="ci.yml",
                 source={"branch": branch, "commit": "c"},
-                plan={},
+                plan="{}",
                 spec={},
                 options={"directory": str(self.root)},
                 title=f"number {self.count}",

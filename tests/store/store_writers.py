@@ -27,7 +27,7 @@ async def write_on(store: SqliteStore, name: str, limit: int) -> None:
         uid = f"j-{name}-{number}"
 
         async def create(tx: Tx, run: str = run, uid: str = uid) -> None:
-            await runs.create(tx, run, project="p-1", pipeline="CI", file=run, source={}, plan={}, spec={})
+            await runs.create(tx, run, project="p-1", pipeline="CI", file=run, source={}, plan="{}", spec={})
             await jobs.create_many(tx, run, [jobs.NewJob(uid, "a", "a", "A")])
             await runs.move(tx, run, RunEvent.STARTED)
 
