@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import sys
 import traceback
@@ -12,6 +13,7 @@ from typing import Any
 
 from sparki_daemon.model.plan import JobPlan, StepPlan
 from sparki_daemon.model.spec import JobSpec
+from sparki_daemon.runner.ahead import Ahead
 from sparki_daemon.runner.child import Limits
 from sparki_daemon.runner.environment import job_layer, own_programs, runner_context, with_paths
 from sparki_daemon.runner.frame import Frame
@@ -77,6 +79,8 @@ class Job:
         self.posts_of_pres: set[int] = set()  # the steps whose post was left by their pre
         self.states: dict[int, dict[str, str]] = {}  # what pre, main and post of a step leave each other
         self.spec = spec
+        self.ahead = Ahead(self)
+        self.last_step_s = math.inf  # what the last step took
         self._held: list[dict[str, Any]] = []
         self._ended: list[dict[str, Any]] = []  # the records of its steps' ends
         self._reason = ""
@@ -273,6 +277,7 @@ class Job:
         """End what runs, keep what it said, remove the folder that may hold secrets."""
         host, output = self.host, self.output
         os.chdir("/")
+        self.ahead.close()
         for timer in ("job", "step", "ladder", "reap", "cleanup"):
             host.loop.drop(timer)
         left = end_children(term_s=0 if self.forced else host.limits.left_over_s)

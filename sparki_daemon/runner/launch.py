@@ -12,7 +12,11 @@ from sparki_daemon.runner.child import fork, spawn
 from sparki_daemon.runner.environment import with_paths
 
 if TYPE_CHECKING:
+    from sparki_daemon.model.plan import StepPlan, Template
     from sparki_daemon.runner.action_file import LocalAction
+    from sparki_daemon.runner.frame import Frame
+    from sparki_daemon.runner.job import Job
+    from sparki_daemon.runner.programs import Programs
     from sparki_daemon.runner.step import Step
 
 Start = Callable[[], int]  # gives the pid
@@ -27,20 +31,29 @@ def script(step: Step) -> tuple[Start, str]:
     assert plan.run is not None  # a step without `uses` has it
     text = step.scope.text(plan.run, "run")
     env = environment(step)
-    shell = _shell(step, env)
+    chosen = shell(plan, step.frame, lambda template: step.scope.text(template, "shell"), job.host.programs, env)
     template = plan.working_directory or step.frame.working_directory
     folder = os.path.join(job.workspace, step.scope.text(template, "working-directory")) if template else job.workspace
     if not os.path.isdir(folder):
         _refuse_lost(job.workspace)
         raise OSError(f"there is no folder '{os.path.relpath(folder, job.workspace)}' in the workspace")
-    program = job.host.programs.find(shell.program, env)
+    program = job.host.programs.find(chosen.program, env)
     if program is None:
-        raise OSError(f"there is no '{shell.program}' in PATH")
-    path = f"{job.temp}/step-{plan.index}{shell.ending}"
+        raise OSError(f"there is no '{chosen.program}' in PATH")
+    path = script_path(job, plan, chosen)
     step.ran_with = env, folder
-    write(path, f"{shell.before}{text}{shell.after}")
-    command = [program, *shell.command(path)[1:]]
+    script = f"{chosen.before}{text}{chosen.after}".encode("utf-8", "surrogateescape")
+    command = [program, *chosen.command(path)[1:]]
+    waiting = job.ahead.take(plan.index, command, env, folder, path, script) if step.is_own else None
+    if waiting is not None:
+        return (lambda: waiting), path
+    write(path, script)
     return (lambda: spawn(command, env, folder, job.output.write_fd)), path
+
+
+def script_path(job: Job, plan: StepPlan, chosen: shells.Shell) -> str:
+    """Where the script of a step lies while it runs."""
+    return f"{job.temp}/step-{plan.index}{chosen.ending}"
 
 
 def find_native(uses: str) -> Native:
@@ -93,10 +106,14 @@ def _refuse_lost(workspace: str) -> None:
 
 
 def environment(step: Step) -> dict[str, str]:
-    """All variables of a step's process. Source for the order: actions/runner, ScriptHandler."""
-    job, frame = step.job, step.frame
-    env = {**job.base_env, **step.scope.env, **job.fixed_env, **action_variables(step.plan.uses)}
-    env["GITHUB_ACTION"] = frame.action_name(step.plan)
+    """All variables of a step's process."""
+    return variables(step.job, step.frame, step.plan, step.scope.env)
+
+
+def variables(job: Job, frame: Frame, plan: StepPlan, context: Mapping[str, str]) -> dict[str, str]:
+    """All variables of the process of `plan`, where the env context is `context`. Source for the order: actions/runner, ScriptHandler."""
+    env = {**job.base_env, **context, **job.fixed_env, **action_variables(plan.uses)}
+    env["GITHUB_ACTION"] = frame.action_name(plan)
     if frame.folder:
         env["GITHUB_ACTION_PATH"] = frame.folder
     with_paths(env, job.added_paths)
@@ -110,16 +127,16 @@ def action_variables(uses: str) -> dict[str, str]:
     return {"GITHUB_ACTION_REPOSITORY": "/".join(name.split("/")[:2]), "GITHUB_ACTION_REF": ref}
 
 
-def _shell(step: Step, env: dict[str, str]) -> shells.Shell:
-    template = step.plan.shell or step.frame.shell
+def shell(plan: StepPlan, frame: Frame, text: Callable[[Template], str], programs: Programs, env: Mapping[str, str]) -> shells.Shell:
+    """The shell of a step; `text` gives what its `shell` comes to. Raises ShellError, and what `text` raises."""
+    template = plan.shell or frame.shell
     if template:
-        return shells.named(step.scope.text(template, "shell"))
-    return shells.default(has_bash=step.job.host.programs.find("bash", env) is not None)
+        return shells.named(text(template))
+    return shells.default(has_bash=programs.find("bash", env) is not None)
 
 
-def write(path: str, text: str) -> None:
+def write(path: str, data: bytes) -> None:
     """A new file, for the owner only. Raises OSError; what was begun of it is gone then."""
-    data = text.encode("utf-8", "surrogateescape")
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
         while data:

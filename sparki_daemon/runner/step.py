@@ -80,6 +80,10 @@ class Step:
         return self._post.state if self._post and not self.is_pre else self.effects.state
 
     @property
+    def is_post(self) -> bool:
+        return self._post is not None
+
+    @property
     def reason(self) -> str:
         return self.effects.reason
 
@@ -244,6 +248,7 @@ class Step:
         child = self.child = Child(loop, start(), self.job.host.limits)
         if self.job.forced:
             self.kill()
+        self.job.ahead.begin(self)
         while child.status is None:
             loop.turn()
         output.drain()
@@ -299,13 +304,14 @@ class Step:
     def _tell_end(self, outcome: str, conclusion: str, end: int) -> None:
         job, effects = self.job, self.effects
         self._told = False
+        job.last_step_s = time.monotonic() - self._begun
         job.hold({
             "kind": "step.finished",
             **self._record(),
             "outcome": outcome,
             "conclusion": conclusion,
             "exit_code": self._exit_code,
-            "duration_ms": 0 if outcome == SKIPPED else round((time.monotonic() - self._begun) * 1000),
+            "duration_ms": 0 if outcome == SKIPPED else round(job.last_step_s * 1000),
             "to": end,
             "reason": job.output.masker.mask_text(effects.reason),
             "left": [],

@@ -38,7 +38,7 @@ def take(path: str, most_bytes: int = MOST_BYTES) -> bytes:
     try:
         found = os.lstat(path)
     except FileNotFoundError:
-        launch.write(path, "")
+        launch.write(path, b"")
         return b""
     if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
         _replace(path)
@@ -73,4 +73,4 @@ def _replace(path: str) -> None:
         remove_tree(path)
     else:
         os.unlink(path)
-    launch.write(path, "")
+    launch.write(path, b"")

@@ -1,0 +1,156 @@
+"""Starts the shells of the next steps while a step still runs: a shell's start takes longer than what short steps do in it.
+
+A shell that waits finds a FIFO in the place of its script, and waits at its first read. Once its step's turn comes, the script is put
+into that place and through the FIFO: whichever of the two the shell has opened, it reads the same. It is used only if by then nothing
+that it was started with would be different, and only among steps that take a moment: it never waits longer than `LIFE_S`, so that
+neither `$SECONDS` nor another program's look at the processes could tell.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sparki_daemon.runner import launch, shells
+from sparki_daemon.runner.child import spawn
+
+if TYPE_CHECKING:
+    from sparki_daemon.model.plan import StepPlan
+    from sparki_daemon.runner.job import Job
+    from sparki_daemon.runner.step import Step
+
+DEPTH = 2  # steps: with one the next shell is still starting when it is wanted
+LIFE_S = 0.2
+SHORT_S = 0.05  # a step that took no longer lets expect more of its kind
+MOST_BYTES = 512  # of a script: a shell reads a FIFO byte by byte
+_SHELLS = (None, "bash", "sh")
+
+
+@dataclass(frozen=True, slots=True)
+class _Shell:
+    """A shell that waits, and what it was started with."""
+
+    pid: int
+    pidfd: int
+    fifo: int
+    path: str
+    command: list[str]
+    env: dict[str, str]
+    seen: tuple[tuple[int, ...], ...]  # its program and its folder, as they were
+    at: float
+
+
+class Ahead:
+    """The waiting shells of one job."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._waiting: dict[int, _Shell] = {}  # by the step's index
+
+    def begin(self, step: Step) -> None:
+        """`step` runs now: start the shells of those that come next, if they are likely to be wanted at once."""
+        if self._job.last_step_s > SHORT_S or not step.is_own or step.is_post:
+            return
+        for index in [index for index in self._waiting if index <= step.plan.index]:
+            _end(self._waiting.pop(index))  # of steps that were not to run
+        for plan in self._job.plan.steps[step.plan.index + 1 :][:DEPTH]:
+            if plan.index not in self._waiting and _may_wait(plan, step):
+                try:
+                    self._waiting[plan.index] = self._start(plan, step)
+                except (OSError, ValueError, shells.ShellError):  # told when the step itself finds it so
+                    return
+        if self._waiting:
+            self._job.host.loop.after("ahead", LIFE_S, self.close)
+
+    def take(self, index: int, command: list[str], env: dict[str, str], folder: str, path: str, script: bytes) -> int | None:
+        """The pid of the shell that waits for this step, which has its script now; None: there is none, or it would not be the same."""
+        shell = self._waiting.pop(index, None)
+        if shell is None:
+            return None
+        try:
+            same = shell.command == command and shell.env == env and shell.seen == _seen(command[0], folder)
+            if not same or len(script) > MOST_BYTES or time.monotonic() - shell.at > LIFE_S or _has_ended(shell):
+                _end(shell)
+                return None
+            launch.write(f"{path}.new", script)
+            os.rename(f"{path}.new", path)
+            os.write(shell.fifo, script)
+        except OSError:
+            _end(shell)
+            return None
+        _close(shell)
+        return shell.pid
+
+    def close(self) -> None:
+        """End the shells that wait."""
+        self._job.host.loop.drop("ahead")
+        while self._waiting:
+            _end(self._waiting.popitem()[1])
+
+    def _start(self, plan: StepPlan, step: Step) -> _Shell:
+        job = self._job
+        own = {name: template.text for name, template in plan.env}
+        env = launch.variables(job, step.frame, plan, {**job.env, **own})
+        shell = launch.shell(plan, step.frame, lambda template: template.text, job.host.programs, env)
+        program = job.host.programs.find(shell.program, env)
+        if program is None:
+            raise FileNotFoundError(shell.program)
+        path = launch.script_path(job, plan, shell)
+        command = [program, *shell.command(path)[1:]]
+        seen = _seen(program, job.workspace)
+        os.mkfifo(path, 0o600)
+        # Held open for both: the shell's opening waits for nobody, and its reading ends when this is closed.
+        fifo = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            pid = spawn(command, env, job.workspace, job.output.write_fd)
+            pidfd = os.pidfd_open(pid)
+        except (OSError, ValueError):
+            os.close(fifo)  # a shell that was started ends with it
+            launch.remove(path)
+            raise
+        return _Shell(pid, pidfd, fifo, path, command, env, seen, time.monotonic())
+
+
+def _may_wait(plan: StepPlan, step: Step) -> bool:
+    """Whether all that a step's shell is started with is known before the step's turn."""
+    frame, env = step.frame, {**step.job.base_env, **step.job.env}
+    shell = plan.shell or frame.shell
+    return (
+        plan.run is not None
+        and len(plan.run.text) <= MOST_BYTES
+        and plan.condition is None
+        and not (plan.working_directory or frame.working_directory)
+        and (shell.text if shell else None) in _SHELLS
+        and all(name and "${{" not in template.text for name, template in plan.env)
+        and "BASH_ENV" not in env.keys() | {name for name, _ in plan.env}  # it would be carried out before its time
+    )
+
+
+def _seen(*paths: str) -> tuple[tuple[int, ...], ...]:
+    """What a path leads to: another program or folder of that name looks different. Raises OSError."""
+    return tuple((found.st_dev, found.st_ino, found.st_mode, found.st_uid) for found in map(os.stat, paths))
+
+
+def _has_ended(shell: _Shell) -> bool:
+    """A step may end what it likes, a waiting shell too."""
+    try:
+        return os.waitid(os.P_PIDFD, shell.pidfd, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:
+        return True
+
+
+def _end(shell: _Shell) -> None:
+    with contextlib.suppress(OSError):
+        signal.pidfd_send_signal(shell.pidfd, signal.SIGKILL)
+        os.waitid(os.P_PIDFD, shell.pidfd, os.WEXITED)
+    _close(shell)
+    launch.remove(shell.path)
+
+
+def _close(shell: _Shell) -> None:
+    os.close(shell.fifo)
+    os.close(shell.pidfd)
