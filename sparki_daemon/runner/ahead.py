@@ -55,8 +55,6 @@ class Ahead:
         """`step` runs now: start the shells of those that come next, if they are likely to be wanted at once."""
         if self._job.last_step_s > SHORT_S or not step.is_own or step.is_post:
             return
-        for index in [index for index in self._waiting if index <= step.plan.index]:
-            _end(self._waiting.pop(index))  # of steps that were not to run
         for plan in self._job.plan.steps[step.plan.index + 1 :][:DEPTH]:
             if plan.index not in self._waiting and _may_wait(plan, step):
                 try:
@@ -72,7 +70,7 @@ class Ahead:
         if shell is None:
             return None
         try:
-            same = shell.command == command and shell.env == env and shell.seen == _seen(command[0], folder)
+            same = shell.command == command and shell.env == env and shell.seen == _seen(command[0], folder) and _is_in_place(shell)
             if not same or len(script) > MOST_BYTES or time.monotonic() - shell.at > LIFE_S or _has_ended(shell):
                 _end(shell)
                 return None
@@ -84,6 +82,11 @@ class Ahead:
             return None
         _close(shell)
         return shell.pid
+
+    def drop(self, index: int) -> None:
+        """End the shell of a step that is not to run."""
+        if shell := self._waiting.pop(index, None):
+            _end(shell)
 
     def close(self) -> None:
         """End the shells that wait."""
@@ -133,6 +136,11 @@ def _may_wait(plan: StepPlan, step: Step) -> bool:
 def _seen(*paths: str) -> tuple[tuple[int, ...], ...]:
     """What a path leads to: another program or folder of that name looks different. Raises OSError."""
     return tuple((found.st_dev, found.st_ino, found.st_mode, found.st_uid) for found in map(os.stat, paths))
+
+
+def _is_in_place(shell: _Shell) -> bool:
+    """A step may remove what lies in its temp folder, and a shell that had not opened its script by then has none."""
+    return os.path.samestat(os.lstat(shell.path), os.fstat(shell.fifo))
 
 
 def _has_ended(shell: _Shell) -> bool:

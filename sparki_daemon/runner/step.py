@@ -106,6 +106,8 @@ class Step:
             refused, self._spared = str(error), False
         self._begin(wanted=wanted)
         if not wanted:
+            if self.is_own:
+                self.job.ahead.drop(self.plan.index)
             self._finish(SKIPPED, SKIPPED)
             return
         if refused:

@@ -12,6 +12,7 @@ from driver import Driver, step
 from sparki_daemon.runner import ahead
 
 LOOK = 'for n in 1 2 3; do test -p "$RUNNER_TEMP/step-$n.sh" && echo "$n waits"; done; true'
+BOTH = 'until test -p "$RUNNER_TEMP/step-3.sh"; do sleep 0.01; done; '
 ME = 'echo "$PPID $0 $# $- $BASHOPTS $(pwd) $(readlink /proc/$$/fd/0) $(ps -o sid= -p $$ | tr -d " " | grep -cx $$)"'
 
 
@@ -27,7 +28,7 @@ def runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Driver]:
 
 
 def test_shells_of_the_next_two_steps_wait_while_a_step_runs(runner: Driver) -> None:
-    done = runner.do("true", LOOK, "echo two", "echo three")
+    done = runner.do("true", BOTH + LOOK, "echo two", "echo three")
 
     assert done.text(1).splitlines()[1:] == ["2 waits", "3 waits"]
     assert done.text(2) == "▸ Run echo two\ntwo\n"
@@ -80,7 +81,7 @@ def test_a_shell_that_waited_is_like_any_other(runner: Driver, monkeypatch: pyte
 def test_what_a_step_sets_for_later_ones_reaches_them(runner: Driver) -> None:
     done = runner.do(
         "true",
-        'echo "WORD=new" >> "$GITHUB_ENV"; mkdir -p "$HOME/bin"; cp "$(command -v echo)" "$HOME/bin/tool"',
+        'echo "WORD=new" >> "$GITHUB_ENV"; mkdir -p "$HOME/bin"; cp "$(type -P echo)" "$HOME/bin/tool"',
         'echo "$HOME/bin" >> "$GITHUB_PATH"; echo "$WORD"',
         "tool mine",
     )
@@ -112,7 +113,7 @@ def test_a_waiting_shell_that_a_step_ends_is_missed_by_nobody(runner: Driver) ->
 def test_a_temp_folder_that_a_step_has_emptied_is_no_trouble(runner: Driver) -> None:
     done = runner.do("true", 'rm -f "$RUNNER_TEMP"/step-*', "echo two", "echo three")
 
-    assert [done.text(index).splitlines()[1] for index in (2, 3)] == ["two", "three"]
+    assert [done.text(index).splitlines()[-1] for index in (2, 3)] == ["two", "three"]
 
 
 def test_after_a_failure_the_waiting_shells_are_gone_without_a_word(runner: Driver) -> None:
