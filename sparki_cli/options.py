@@ -67,6 +67,8 @@ COMMANDS = (
                 FLAG,
                 "Open a shell where a step has failed, with its environment; the job waits, and goes on after `exit`.",
             ),
+            Option("check_inputs", ("--check-inputs",), FLAG, "Find files that jobs with a cache read and do not declare (needs strace)."),
+            Option("check_reproducible", ("--check-reproducible",), FLAG, "Run twice, and show what differs in jobs with a cache."),
             Option("watch", ("--watch", "-w"), FLAG, "Again at each change of the tree; what is outdated is cancelled."),
             DIRECTORY,
         ),

@@ -46,6 +46,8 @@ def run(
     no_cache: bool,
     explain: bool,
     outputs: bool,
+    check_inputs: bool,
+    check_reproducible: bool,
     workspace: str | None,
     actions: list[str],
     watch: bool,
@@ -62,6 +64,11 @@ def run(
 
         _refuse_beside("--debug-on-failure opens a shell while you watch one run", {**others, "--watch": watch})
         refuse_without_terminal(output)
+    if check_inputs or check_reproducible:
+        name = "--check-reproducible" if check_reproducible else "--check-inputs"
+        beside = {"--watch": watch, "--debug-on-failure": debug_on_failure, "--outputs": outputs}
+        both = {"--check-inputs": check_inputs and check_reproducible}
+        _refuse_beside(f"{name} runs to the end and compares", {**others, **beside, **both})
     given: dict[str, Any] = {}
     if event or event_file or inputs or variables or env or env_files or matrix:
         given = given_of(here, event, event_file, inputs, variables, env, env_files, matrix)
@@ -87,6 +94,7 @@ def run(
         **given,
         **({"workspace": workspace} if workspace else {}),
         **({"outputs": True} if outputs else {}),
+        **({"check_inputs": True} if check_inputs else {}),
     }
     engine = connect(output)
     with Interrupts() as interrupts:
@@ -99,6 +107,13 @@ def run(
 
             with wanted(engine.paths.state) as hold:
                 return _once(output, engine, {**request, "hold": hold}, interrupts, explain=explain)
+        if check_inputs or check_reproducible:
+            from sparki_cli import honest
+
+            def once(asked: dict[str, Any], begun: list[RunView]) -> int:
+                return _once(output, engine, asked, interrupts, begun=begun)
+
+            return (honest.check_inputs if check_inputs else honest.check_reproducible)(output, engine, request, once)
         return _once(output, engine, request, interrupts, detach=detach, explain=explain)
 
 
@@ -111,8 +126,9 @@ def _once(
     detach: bool = False,
     explain: bool = False,
     changes: Changes | None = None,
+    begun: list[RunView] | None = None,
 ) -> int:
-    """Start what `request` says, and follow it; with `changes` until they make it outdated."""
+    """Start what `request` says, and follow it; with `changes` until they make it outdated. What was started is put to `begun`."""
     interrupts.patience = 2  # the first waits for the answer: what was started can then be cancelled by its name
     try:
         answer = engine.start_runs(request)
@@ -122,6 +138,8 @@ def _once(
     for note in answer.get("notes", ()):
         output.note("note: " + printable(note["message"] if isinstance(note, dict) else note))
     views = [RunView(started["run"], started["pipeline"], started.get("file", "")) for started in answer["runs"]]
+    if begun is not None:
+        begun += views
     code = _told(output, engine, views, answer["since"], interrupts, detach=detach, changes=changes, looks="hold" in request)
     if explain and not detach and not output.as_json:
         from sparki_cli.cache import explain as why

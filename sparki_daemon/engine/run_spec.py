@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from sparki_daemon.model.problem import Problem, SparkiError
 from sparki_daemon.model.spec import CacheSpec
 from sparki_daemon.prepare import Planned, Prepared
 from sparki_daemon.runner.environment import choose
@@ -37,10 +38,28 @@ def run_spec(
 
 
 def _job_cache(request: dict[str, Any], prepared: Prepared) -> CacheSpec:
-    spec = CacheSpec(use=not request.get("no_cache"), limit_bytes=prepared.settings.cache_bytes)
+    checks = request.get("check_inputs") or request.get("copy_outputs_to")
+    spec = CacheSpec(use=not (request.get("no_cache") or checks), limit_bytes=prepared.settings.cache_bytes)
+    if request.get("check_inputs"):
+        spec["tracer"] = _tracer(request["env"])
+    if request.get("copy_outputs_to"):
+        spec["copy_to"] = request["copy_outputs_to"]
     if request.get("outputs"):
         spec["bring_to"] = prepared.repository.root
     return spec
+
+
+def _tracer(env: Mapping[str, str]) -> str:
+    """The strace of this machine. Raises SparkiError `no_tracer` where there is none."""
+    import shutil  # noqa: PLC0415  # few runs need it
+
+    found = shutil.which("strace", path=env.get("PATH"))
+    if found is None:
+        message = "--check-inputs sees what a job reads with strace, and there is no 'strace' in PATH"
+        raise SparkiError(
+            Problem(code="no_tracer", message=message, hint="install it: apt install strace, dnf install strace, apk add strace")
+        )
+    return found
 
 
 def _without(env: Mapping[str, str], secrets: Mapping[str, str]) -> dict[str, str]:

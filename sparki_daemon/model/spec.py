@@ -11,6 +11,8 @@ class CacheSpec(TypedDict):
     use: bool  # look for results, and keep them
     limit_bytes: int  # what the project's entries may take
     bring_to: NotRequired[str]  # the folder that declared outputs are brought to
+    tracer: NotRequired[str]  # the strace under which the steps of jobs with a cache run, to see what they read
+    copy_to: NotRequired[str]  # the folder to which declared outputs are copied, a folder a job, to be compared
 
 
 class SourceSpec(TypedDict):

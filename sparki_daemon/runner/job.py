@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sparki_daemon.model.plan import JobPlan, StepPlan
-from sparki_daemon.model.spec import JobSpec
+from sparki_daemon.model.spec import CacheSpec, JobSpec
 from sparki_daemon.runner.ahead import Ahead
 from sparki_daemon.runner.child import Limits
 from sparki_daemon.runner.environment import job_layer, own_programs, runner_context, with_paths
@@ -265,13 +265,22 @@ class Job:
         self.host.folders.put_away_work(self.work)
 
     def _keep(self) -> dict[str, Any]:
-        """Keep the result of a job that declares a cache, and say what came of it."""
+        """Keep the result of a job that declares a cache, or check it, and say what came of it."""
+        if checks := self._checks():
+            from sparki_daemon.runner import checked  # noqa: PLC0415  # hardly any job needs it
+
+            return {"kept": checked.check(self, checks)}
         if "keep" not in self.spec or self._result != SUCCESS:
             return {}
         from sparki_daemon.runner import keep  # noqa: PLC0415  # few jobs need it
 
         ended = [*self._ended, *(record for record in self._held if record["kind"] == "step.finished")]
         return {"kept": keep.keep(self, self.spec["keep"], ended, self._outputs)}
+
+    def _checks(self) -> CacheSpec | None:
+        """How the run checks the job's cache; None: it does not, or the job declares none."""
+        spec = self.run_file.spec.get("job_cache") if hasattr(self, "plan") and self.plan.cache is not None else None
+        return spec if spec and (spec.get("tracer") or spec.get("copy_to")) else None
 
     def _leave(self) -> None:
         """End what runs, keep what it said, remove the folder that may hold secrets."""

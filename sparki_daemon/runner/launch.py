@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from sparki_daemon.runner import shells
+from sparki_daemon.runner import shells, tracer
 from sparki_daemon.runner.actions import ACTIONS, Call, Native, action_name
 from sparki_daemon.runner.child import fork, spawn
 from sparki_daemon.runner.environment import with_paths
@@ -43,7 +43,7 @@ def script(step: Step) -> tuple[Start, str]:
     path = script_path(job, plan, chosen)
     step.ran_with = env, folder
     script = f"{chosen.before}{text}{chosen.after}".encode("utf-8", "surrogateescape")
-    command = [program, *chosen.command(path)[1:]]
+    command = tracer.traced(job, [program, *chosen.command(path)[1:]])
     waiting = job.ahead.take(plan.index, command, env, folder, path, script) if step.is_own else None
     if waiting is not None:
         return (lambda: waiting), path
@@ -97,7 +97,8 @@ def javascript(step: Step, action: LocalAction, inputs: Mapping[str, str], scrip
     env |= {f"INPUT_{name.replace(' ', '_').upper()}": value for name, value in inputs.items()}
     env |= {f"STATE_{name}": value for name, value in step.state.items()}
     step.ran_with = env, job.workspace
-    return lambda: spawn([program, path], env, job.workspace, job.output.write_fd)
+    command = tracer.traced(job, [program, path])
+    return lambda: spawn(command, env, job.workspace, job.output.write_fd)
 
 
 def _refuse_lost(workspace: str) -> None:

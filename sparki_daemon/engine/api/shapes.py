@@ -51,6 +51,13 @@ START: Schema = request(
         "env": {"type": "object", "additionalProperties": TEXT, "default": {}},
         "ref": {"type": ["string", "null"], "minLength": 1, "maxLength": 4096, "default": None},
         "no_cache": {"type": "boolean", "default": False},
+        "check_inputs": {"type": "boolean", "description": "trace what jobs with a cache read; restores and keeps nothing"},
+        "copy_outputs_to": {
+            "type": "string",
+            "pattern": "^/[^\\x00]*$",
+            "maxLength": 4096,
+            "description": "copy declared outputs there, a folder a job; restores and keeps nothing",
+        },
         "outputs": {"type": "boolean", "default": False, "description": "bring declared outputs to the working tree"},
         "event": {"type": "string", "maxLength": 64, "default": "", "description": "empty: the one that fits"},
         "event_payload": {"type": ["object", "null"], "default": None, "description": "is laid over the payload that is made up"},
