@@ -121,13 +121,13 @@ def test_the_death_of_a_runner_in_a_namespace_is_the_end_of_all_that_it_started(
     if not pid_namespaces_work():
         pytest.skip("PID namespaces need root, and a system that gives them")
     driver = Driver(tmp_path / "home", namespace=True).start()
-    job = driver.assign("env -i setsid sleep 4324 & echo ready; sleep 60")
-    while "ready\n" not in driver.log(job):
-        time.sleep(0.01)
-    assert alive("sleep 4324")
+    driver.assign("env -i setsid sleep 4324 & sleep 60")
+    deadline = time.monotonic() + 10
+    while not alive("sleep 4324"):
+        assert time.monotonic() < deadline
+        driver.receive(0.01)
     driver.stop()
 
-    deadline = time.monotonic() + 10
     while alive("sleep 4324"):
         assert time.monotonic() < deadline
         time.sleep(0.01)
