@@ -122,7 +122,6 @@ class _Teller:
         self._host = host
         self._log_path = log_path
         self._names: dict[str, str] = {}  # labels of the jobs, by uid
-        self._started: dict[str, int] = {}
         self._pipelines: dict[str, str] = {}
         self._log = CiLog(host, lambda data: write_all(1, data), f"sparki-{os.urandom(12).hex()}")
         self._quiet = output.quiet
@@ -142,19 +141,19 @@ class _Teller:
 
     def events(self, events: Sequence[Event]) -> None:
         for event in events:
-            self._event(event.kind, event.data, milliseconds(event.time))
+            self._event(event.kind, event.data)
 
-    def _event(self, kind: str, data: dict[str, Any], time_ms: int) -> None:
+    def _event(self, kind: str, data: dict[str, Any]) -> None:
         if kind == "job.expanded":
             for leg in data["legs"]:
                 self._name(data["run"], leg["uid"], leg["name"])
-        elif kind == "job.assigned" and data["run"] in self._pipelines:
+        elif kind in ("job.assigned", "job.folded") and data["run"] in self._pipelines:
             self._name(data["run"], data["uid"], data["name"])
         elif kind == "job.started":
-            self._started[data["uid"]] = time_ms
             self._log.started(data["uid"], self._log_path(data["run"], data["job"]), self._names.get(data["uid"], data["job"]))
         elif kind == "job.finished":
-            took = {"took_ms": max(0, time_ms - self._started[data["uid"]])} if data["uid"] in self._started else {}
+            ran = data["started"] and data["finished"]
+            took = {"took_ms": milliseconds(data["finished"]) - milliseconds(data["started"])} if ran else {}
             self._log.finished(data["uid"], {**data, **took, "label": self._names.get(data["uid"], data["job"])})
         elif kind == "step.started":
             self._log.step_started(data["uid"], data)

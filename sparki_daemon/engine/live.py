@@ -165,15 +165,18 @@ class Live:
 
     def expand(self, job: LiveJob, legs: list[LiveJob], plan: Plan) -> None:
         """Put the legs of a job that waited for its matrix in its place; `plan` has them."""
-        self.plan, self._graph, self._plan_text = plan, None, ""
         self.expansions += 1
-        base = job.plan.base
-        self.legs[base] = legs
-        jobs = [found for one in self.jobs.values() for found in (legs if one is job else (one,))]
-        self.jobs = {leg.plan.id: leg for leg in jobs}
-        self.by_uid = {leg.uid: leg for leg in jobs}
-        self._left[base] = len(legs)
-        self.unfinished += len(legs) - 1
+        self.replace(job.plan.base, legs, plan)
+
+    def replace(self, base: str, jobs: list[LiveJob], plan: Plan) -> None:
+        """Put queued jobs in the place of all those of a base, which have not begun either; `plan` has them."""
+        self.plan, self._graph, self._plan_text = plan, None, ""
+        self.unfinished += len(jobs) - self._left[base]
+        self.legs[base], self._left[base] = jobs, len(jobs)
+        first = next(key for key, job in self.jobs.items() if job.plan.base == base)
+        kept = [(key, job) for key, job in self.jobs.items() if key == first or job.plan.base != base]
+        self.jobs = {found.plan.id: found for key, job in kept for found in (jobs if key == first else (job,))}
+        self.by_uid = {job.uid: job for job in self.jobs.values()}
 
     def hold(self, job: LiveJob) -> None:
         """`job` may run: it goes as soon as the limits let it."""

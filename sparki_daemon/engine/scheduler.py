@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from sparki_daemon.builder.ports import Stop, Turn
-from sparki_daemon.engine import cached, terms
+from sparki_daemon.engine import cached, folding, terms
 from sparki_daemon.engine.caching import Hit
+from sparki_daemon.engine.folding import uid_of
 from sparki_daemon.engine.live import Live, LiveJob
 from sparki_daemon.engine.specs import Specs
 from sparki_daemon.model.job import JobEvent, JobState
@@ -25,11 +26,6 @@ from sparki_daemon.store.protocol import Store, Tx
 
 log = logging.getLogger("sparki.scheduler")
 BUSY = (JobState.ASSIGNED, JobState.RUNNING)
-
-
-def uid_of(run: str, position: int) -> str:
-    """The uid of a run's job: `j-`, what follows `r-` in the run's id, and its place in the plan."""
-    return f"j-{run[2:]}-{position}"
 
 
 def run_of(uid: str) -> str:
@@ -92,21 +88,22 @@ class Scheduler:
             job = waiting.pop(0)
             if job.state is not JobState.QUEUED:
                 continue
-            if reason := skip_reason(job.plan, self._system):
-                waiting += live.ended(job, await jobs.move(tx, job.uid, JobEvent.SKIPPED, reason=reason))
-                continue
             try:
                 goes = terms.goes(live, job)
                 if goes and job.plan.deferred:
                     waiting[:0] = await self._expand(tx, live, job)
                     continue
             except SparkiError as error:
+                job = await self._whole(tx, live, job, waiting)
                 row = await jobs.move(tx, job.uid, JobEvent.FAILED, reason="; ".join(_line(problem) for problem in error.problems))
                 waiting += live.ended(job, row)
                 continue
-            if goes:
+            if reason := skip_reason(job.plan, self._system) if goes else "":
+                waiting += live.ended(job, await jobs.move(tx, job.uid, JobEvent.SKIPPED, reason=reason))
+            elif goes:
                 waiting += await self._go(tx, live, job)
             else:
+                job = await self._whole(tx, live, job, waiting)
                 row = await jobs.move(tx, job.uid, JobEvent.CANCELLED if live.cancelling else JobEvent.SKIPPED)
                 waiting += live.ended(job, row)
         if offers := live.offers():
@@ -115,6 +112,13 @@ class Scheduler:
             self._specs.keep_logs(live.run)
             await runs.move(tx, live.run, verdict((job.state, job.tolerated) for job in live.jobs.values()))
             self._live.pop(live.run, None)
+
+    async def _whole(self, tx: Tx, live: Live, job: LiveJob, waiting: list[LiveJob]) -> LiveJob:
+        """What ends where `job` does not go: all legs of its matrix as one, which leave `waiting`, or it alone."""
+        whole = await folding.whole(tx, live, job)
+        if whole is not job:
+            waiting[:] = [other for other in waiting if other.plan.base != job.plan.base]
+        return whole
 
     async def _go(self, tx: Tx, live: Live, job: LiveJob) -> list[LiveJob]:
         """A job may run: an earlier result ends it here and now, and gives those that it makes ready; else it is held for a runner."""
@@ -196,9 +200,12 @@ class Scheduler:
         held = {job.uid for job in live.held()}
         ready: list[LiveJob] = []
         for job in list(live.jobs.values()):
+            if live.by_uid.get(job.uid) is not job:
+                continue  # a leg whose matrix was never expanded: one job ended for all of them
             offered = job.plan.id in live.offered or job.uid in held
             if job.state is JobState.QUEUED and (force or (offered and not self._wants_cancelled(live, job))):
-                ready += await self._cancel_queued(tx, live, job, "the run was cancelled")
+                ending = job if offered else await self._whole(tx, live, job, ready)
+                ready += await self._cancel_queued(tx, live, ending, "the run was cancelled")
         await self.decide(tx, live, ready)
         return stops(live.jobs.values(), force=force)
 
@@ -227,24 +234,15 @@ class Scheduler:
         plan = plan_from_json((await runs.documents(tx, run))[0])
         after = set(dependents_of(plan, red))
         await runs.move(tx, run, RunEvent.RETRIED)
-        if not failed and any("." in job.uid for job in found):
-            found = await self._fold(tx, run, found)
-        for job in [job for job in found if not failed or job.base in after or (job.base in red and job.state is not JobState.SUCCESS)]:
-            await jobs.move(tx, job.uid, JobEvent.RETRIED)
+        again = {job.uid for job in found if not failed or job.base in after or (job.base in red and job.state is not JobState.SUCCESS)}
+        found = await folding.as_planned(tx, run, found, {job.base for job in found if job.uid in again}, late=not failed)
+        for job in found:
+            if job.uid in again:
+                await jobs.move(tx, job.uid, JobEvent.RETRIED)
         self._live.pop(run, None)
         live = await self._run(tx, run)
         await self.decide(tx, live, live.ready())
         return row.attempt + 1
-
-    async def _fold(self, tx: Tx, run: str, found: list[jobs.JobRow]) -> list[jobs.JobRow]:
-        """Put jobs whose matrix was computed late back as they were planned, for their needs run again; the others, to be retried."""
-        await runs.expand_plan(tx, run, None)
-        plan = plan_from_json((await runs.documents(tx, run))[0])
-        late = {job.base for job in found if "." in job.uid}
-        for position, job in enumerate(plan.jobs):
-            if job.base in late:
-                await jobs.fold(tx, run, job.base, jobs.NewJob(uid_of(run, position), job.id, job.base, job.name))
-        return [job for job in found if job.base not in late]
 
     def link_after(self, live: Live, job: LiveJob) -> LiveJob | None:
         """The job that a runner may be given before `job`, which it has, has ended; None: there is none."""

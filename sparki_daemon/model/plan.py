@@ -71,6 +71,7 @@ class JobPlan:
     id: str  # unique in the plan; a matrix leg's id bears its combination
     base: str  # the key under `jobs:`; what `needs` names
     name: str  # what GitHub would show; may hold `${{ }}` where `deferred` says that needs must end first
+    whole: str = ""  # of a matrix's leg: what GitHub shows where the job is skipped, its matrix unexpanded
     line: int
     column: int
     needs: tuple[str, ...] = ()  # bases
@@ -171,6 +172,7 @@ def job_from_json(data: Mapping[str, Any]) -> JobPlan:
         id=data["id"],
         base=data["base"],
         name=data["name"],
+        whole=data.get("whole", ""),  # a plan that an older program kept has none
         line=data["line"],
         column=data["column"],
         needs=tuple(data["needs"]),

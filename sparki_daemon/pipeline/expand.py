@@ -42,7 +42,33 @@ def expand(job: JobPlan, *, file: str, contexts: Mapping[str, Value], taken: Col
     return legs
 
 
+def folded(legs: Sequence[JobPlan]) -> JobPlan:
+    """The one job that stands for all legs of a matrix where none of them runs: GitHub tells such a job unexpanded, its name as written.
+
+    Source: GITHUB.md §1; actions/runner issue 1215.
+    """
+    first = legs[0]
+    return replace(first, id=first.base, name=first.whole, matrix={}, strategy={}, runs_on=(), deferred=(), unexpanded=None)
+
+
+def is_folded(job: JobPlan) -> bool:
+    """Whether a job stands for its legs, as `folded` makes it."""
+    return bool(job.whole) and not job.matrix
+
+
 def with_legs(plan: Plan, job: str, legs: Sequence[JobPlan]) -> Plan:
     """The plan with the legs in the place of the job with that id."""
     jobs = [found for one in plan.jobs for found in (legs if one.id == job else (one,))]
     return replace(plan, jobs=tuple(jobs))
+
+
+def of_base(plan: Plan, base: str) -> list[JobPlan]:
+    """The legs of a job, or the one that stands for them."""
+    return [job for job in plan.jobs if job.base == base]
+
+
+def with_jobs(plan: Plan, base: str, jobs: Sequence[JobPlan]) -> Plan:
+    """The plan with other jobs in the place of all those of one base."""
+    at = next(index for index, job in enumerate(plan.jobs) if job.base == base)
+    others = [job for job in plan.jobs if job.base != base]
+    return replace(plan, jobs=(*others[:at], *jobs, *others[at:]))

@@ -114,7 +114,8 @@ class LegMaker:
             "job-total": total,
             "max-parallel": strategy.max_parallel or total,
         }
-        made = replace(job, id=self._id(job.base, leg, index), matrix=leg.values, strategy=settings)
+        whole = ((late.name.text.strip() if late.name else "") or job.base) if leg.values else ""
+        made = replace(job, id=self._id(job.base, leg, index), matrix=leg.values, strategy=settings, whole=whole)
         return self._computed(made, late, leg)
 
     def _computed(self, job: JobPlan, late: Unexpanded, leg: Leg | None) -> JobPlan:

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from sparki_daemon.model.plan import JobPlan, Plan, Unexpanded
 from sparki_daemon.model.problem import Problem, SparkiError
 from sparki_daemon.pipeline.document import Document, JobSource
 from sparki_daemon.pipeline.expression.error import ExpressionError
-from sparki_daemon.pipeline.expression.evaluate import Scope, evaluate
+from sparki_daemon.pipeline.expression.evaluate import Function, Scope, evaluate
 from sparki_daemon.pipeline.expression.references import used
 from sparki_daemon.pipeline.expression.template import OPEN, condition
 from sparki_daemon.pipeline.expression.values import Value, is_truthy
 from sparki_daemon.pipeline.legs import LegMaker, waits_for
 from sparki_daemon.pipeline.pairs import is_insert
 from sparki_daemon.pipeline.source_step import with_source
-from sparki_daemon.pipeline.strategy import Strategy, strategy_of
+from sparki_daemon.pipeline.strategy import strategy_of
 from sparki_daemon.pipeline.yaml_node import Node, scalars_of, to_json
 
 
@@ -52,20 +52,24 @@ class _Planner:
         self.contexts = contexts
         self.source_in_place = source_in_place
         self.problems: list[Problem] = []
-        self._bases = {job.id.lower(): job.id for job in document.jobs}
+        self._by_id = {job.id.lower(): job for job in document.jobs}
+        self._bases = {ident: job.id for ident, job in self._by_id.items()}
+        self._off: dict[str, bool] = {}  # of the jobs that were looked at: skipped for certain?
+        self._after_off: set[str] = set()  # of those, the ones with a skipped job before them, near or far
         self.maker = LegMaker(self.file, contexts, self._bases)
 
     def legs(self, source: JobSource) -> tuple[JobPlan, ...]:
         """The plans of a job: one for each combination of its matrix, or one without where its `if` is false already."""
         job = self._job(source)
+        if source.strategy is not None and self._is_off(source):
+            return (replace(job, name=(source.name.text.strip() if source.name else "") or source.id),)
         late = Unexpanded(name=source.name, runs_on=source.runs_on)
         paths = _paths(source.strategy)
-        off = source.strategy is not None and self._is_off(source)
-        if paths and not off:
+        if paths:
             late = replace(late, strategy=to_json(source.strategy) if source.strategy else None)
             return (self.maker.waiting(job, late, paths),)
         try:
-            strategy = Strategy() if paths else strategy_of(source.strategy, self.file, Scope(self.contexts), with_matrix=not off)
+            strategy = strategy_of(source.strategy, self.file, Scope(self.contexts))
         except SparkiError as error:
             self.problems.extend(error.problems)
             return ()
@@ -91,17 +95,41 @@ class _Planner:
         )
 
     def _is_off(self, job: JobSource) -> bool:
-        """Whether the job's `if` is false whatever other jobs do: GitHub then shows one skipped job, its matrix untouched."""
-        if job.condition is None:
+        """Whether a job is skipped whatever other jobs do, by its `if` or those before it: GitHub leaves its matrix untouched then."""
+        waiting = [job]
+        while waiting:  # no recursion: a chain may be thousands long
+            now = waiting[-1]
+            needs = [self._by_id[need.text.lower()] for need in now.needs]
+            if unknown := [need for need in needs if need.id not in self._off]:
+                waiting += unknown
+                continue
+            waiting.pop()
+            off = {need.id for need in needs if self._off[need.id]}
+            after_off = bool(off) or any(need.id in self._after_off for need in needs)
+            if after_off:
+                self._after_off.add(now.id)
+            self._off[now.id] = self._never(now, off) if now.condition is not None else after_off
+        return self._off[job.id]
+
+    def _never(self, job: JobSource, off: Collection[str]) -> bool:
+        """Whether no end of the jobs before it makes a job's `if` true; those of its needs that are `off` are skipped for certain."""
+        tree = condition(job.condition.text if job.condition else "")
+        read = [path.split(".") for path in used([tree]) if path.split(".")[0] == "needs"]
+        known = {name.lower() for name in off}
+        if any(len(path) == 1 or path[1].lower() not in known for path in read):
             return False
-        tree = condition(job.condition.text)
-        if any(path.split(".")[0] == "needs" for path in used([tree])):
-            return False
+        skipped: dict[str, Value] = {name: {"result": "skipped", "outputs": {}} for name in off}
+        contexts = {**self.contexts, "needs": skipped}
+        beside_skipped = job.id in self._after_off
         try:
             for success, failure, cancelled in itertools.product((True, False), repeat=3):
-                values = {"success": success, "failure": failure, "cancelled": cancelled, "always": True}
-                functions = {name: lambda *_, value=value: value for name, value in values.items()}
-                if is_truthy(evaluate(tree, Scope(self.contexts, functions))):
+                functions: dict[str, Function] = {
+                    "success": lambda *names, value=success: value and (bool(names) or not beside_skipped),
+                    "failure": lambda *_, value=failure: value,
+                    "cancelled": lambda value=cancelled: value,
+                    "always": lambda: True,
+                }
+                if is_truthy(evaluate(tree, Scope(contexts, functions))):
                     return False
         except ExpressionError:
             return False  # whoever runs the job meets it again, and tells

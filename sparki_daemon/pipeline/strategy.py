@@ -27,8 +27,8 @@ class Strategy:
     max_parallel: int = 0
 
 
-def strategy_of(node: Node | None, file: str, scope: Scope, *, with_matrix: bool = True) -> Strategy:
-    """The strategy that a node stands for; `with_matrix` False leaves the matrix as it is: one leg.
+def strategy_of(node: Node | None, file: str, scope: Scope) -> Strategy:
+    """The strategy that a node stands for.
 
     Raises SparkiError with every problem of the matrix, or with the value that can't be computed or has a wrong type.
     """
@@ -44,7 +44,7 @@ def strategy_of(node: Node | None, file: str, scope: Scope, *, with_matrix: bool
     if isinstance(parallel, bool) or not isinstance(parallel, int | float) or not 0 <= parallel < 2**31:
         computed.refuse(("max-parallel",), "'max-parallel'", "a number from 0", parallel)
     legs: tuple[Leg, ...] = (_ALONE,)
-    if "matrix" in settings and with_matrix:
+    if "matrix" in settings:
         legs = tuple(expand(_matrix(settings["matrix"], computed)))
     return Strategy(legs, bool(fail_fast), int(parallel))  # type: ignore[arg-type]  # a number: refused otherwise
 

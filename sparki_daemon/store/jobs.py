@@ -15,7 +15,7 @@ COLUMNS = """uid, run, position, key, base, name, state, reason, tolerated, cach
     log, log_bytes, created, started, finished, summary_bytes, cache"""
 INSERT = f"""
     INSERT INTO jobs ({COLUMNS})
-    VALUES (:uid, :run, :position, :key, :base, :name, 'queued', '', 0, 0, 0, :attempt, '', '{{}}', '', 0, :created, NULL, NULL, 0, '')
+    VALUES (:uid, :run, :position, :key, :base, :name, 'queued', '', 0, 0, :epoch, :attempt, '', '{{}}', '', 0, :created, NULL, NULL, 0, '')
 """  # noqa: S608  # every SQL text here is put together from this module's own words
 GET = f"SELECT {COLUMNS} FROM jobs WHERE uid = :uid"  # noqa: S608
 REMOVE = "DELETE FROM jobs WHERE uid = :uid AND state = 'queued'"
@@ -144,7 +144,7 @@ async def create_many(tx: Tx, run: str, jobs: Sequence[NewJob]) -> list[JobRow]:
     ]
 
 
-async def _insert(tx: Tx, run: str, placed: Sequence[tuple[int, NewJob]], *, attempt: int) -> None:
+async def _insert(tx: Tx, run: str, placed: Sequence[tuple[int, NewJob]], *, attempt: int, epoch: int = 0) -> None:
     created = tx.now
     rows = [
         {
@@ -155,6 +155,7 @@ async def _insert(tx: Tx, run: str, placed: Sequence[tuple[int, NewJob]], *, att
             "base": job.base,
             "name": job.name,
             "attempt": attempt,
+            "epoch": epoch,
             "created": created,
         }
         for position, job in placed
@@ -166,20 +167,33 @@ async def expand(tx: Tx, job: JobRow, legs: Sequence[NewJob]) -> list[JobRow]:
     """Put the legs of a queued job that waited for its matrix in its place, with `job.expanded`; the legs as they are then."""
     if not await tx.execute(REMOVE, uid=job.uid):
         raise IllegalMove(f"job {job.uid}", job.state, "expanded")
-    await _insert(tx, job.run, [(job.position + index, leg) for index, leg in enumerate(legs)], attempt=job.attempt)
+    placed = [(job.position + index, leg) for index, leg in enumerate(legs)]
+    await _insert(tx, job.run, placed, attempt=job.attempt, epoch=job.epoch)
+    return await _tell_expanded(tx, job, legs)
+
+
+async def _tell_expanded(tx: Tx, job: JobRow, legs: Sequence[NewJob]) -> list[JobRow]:
     told = [{"job": leg.key, "uid": leg.uid, "name": leg.name} for leg in legs]
     await tx.append("job.expanded", stream=job.run, run=job.run, job=job.key, uid=job.uid, legs=told)
     uids = {leg.uid for leg in legs}
     return [row for row in await of_run(tx, job.run) if row.uid in uids]
 
 
-async def fold(tx: Tx, run: str, base: str, job: NewJob) -> None:
-    """Put a job that waits for its matrix back in the place of its legs, for the run's next attempt; with `job.folded`."""
-    legs = [row for row in await of_run(tx, run) if row.base == base]
+async def fold(tx: Tx, legs: Sequence[JobRow], job: NewJob, *, place: int, attempt: int) -> JobRow:
+    """Put a job, queued, in the place of all its legs, with `job.folded`. `place`: of the job in the plan as it was made first, from 0."""
+    run = legs[0].run
     for leg in legs:
         await tx.execute(REMOVE_ANY, uid=leg.uid)
-    await _insert(tx, run, [(min(leg.position for leg in legs), job)], attempt=max(leg.attempt for leg in legs) + 1)
+    await _insert(tx, run, [(place * POSITION_GAP, job)], attempt=attempt, epoch=max(leg.epoch for leg in legs))
     await tx.append("job.folded", stream=run, run=run, job=job.key, uid=job.uid, name=job.name, legs=[leg.key for leg in legs])
+    return next(row for row in await of_run(tx, run) if row.uid == job.uid)
+
+
+async def unfold(tx: Tx, job: JobRow, legs: Sequence[tuple[int, NewJob]], *, attempt: int) -> list[JobRow]:
+    """Put legs, queued, in the place of the job that stood for them, with `job.expanded`. Each has its place as in `fold`."""
+    await tx.execute(REMOVE_ANY, uid=job.uid)
+    await _insert(tx, job.run, [(place * POSITION_GAP, leg) for place, leg in legs], attempt=attempt, epoch=job.epoch)
+    return await _tell_expanded(tx, job, [leg for _, leg in legs])
 
 
 async def get(tx: Tx, uid: str) -> JobRow | None:

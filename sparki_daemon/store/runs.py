@@ -20,6 +20,7 @@ INSERT = f"""
 """  # noqa: S608  # every SQL text here is put together from this module's own words
 INSERT_DOCUMENTS = "INSERT INTO run_documents (run, plan, spec) VALUES (:run, :plan, :spec)"
 EXPAND_PLAN = "UPDATE run_documents SET expanded = :plan WHERE run = :run"
+FIRST_PLAN = "SELECT plan FROM run_documents WHERE run = :run"
 DOCUMENTS = "SELECT coalesce(expanded, plan) AS plan, spec FROM run_documents WHERE run = :run"
 GET = f"SELECT {COLUMNS} FROM runs WHERE id = :id"  # noqa: S608
 LATEST = f"SELECT {COLUMNS} FROM runs ORDER BY seq DESC LIMIT 1"  # noqa: S608
@@ -135,8 +136,16 @@ async def documents(tx: Tx, run: str) -> tuple[dict[str, Any], dict[str, Any]]:
     return json.loads(row["plan"]), json.loads(row["spec"])
 
 
+async def first_plan(tx: Tx, run: str) -> dict[str, Any]:
+    """A run's plan as it was made, before any of its jobs was put in the place of its legs or the other way round, as JSON."""
+    row = await tx.one(FIRST_PLAN, run=run)
+    if row is None:
+        raise _no_such_run(run)
+    return json.loads(row["plan"])  # type: ignore[no-any-return]  # it was a dict when it was kept
+
+
 async def expand_plan(tx: Tx, run: str, plan: Mapping[str, Any] | None) -> None:
-    """Keep the plan (JSON) of a run one of whose jobs was expanded; None: go back to the plan that was made first."""
+    """Keep the plan (JSON) of a run one of whose jobs was expanded or folded; None: go back to the plan that was made first."""
     await tx.execute(EXPAND_PLAN, run=run, plan=None if plan is None else json.dumps(plan))
 
 

@@ -59,6 +59,12 @@ WORKFLOWS = {
           after: {needs: no, runs-on: ubuntu-latest, steps: [{run: exit 1}]}
           elsewhere: {runs-on: windows-latest, steps: [{run: exit 1}]}
     """,
+    "folded": """
+        on: push
+        jobs:
+          bad: {runs-on: ubuntu-latest, steps: [{run: exit 1}]}
+          legs: {needs: bad, name: "on ${{ matrix.n }}", runs-on: ubuntu-latest, strategy: {matrix: {n: [1, 2]}}, steps: [{run: "true"}]}
+    """,
     "timeout": """
         on: push
         jobs:
@@ -121,3 +127,10 @@ def test_events_are_those_of_run(repository: Repository) -> None:
     repository.commit()
     kinds = [[json.loads(line)["kind"] for line in repository.sparki(word, "--json").stdout.splitlines()] for word in ("ci", "run")]
     assert sorted(kinds[0]) == sorted(kinds[1])
+
+
+def test_a_matrix_that_is_skipped_is_one_line_with_its_name_as_written(repository: Repository) -> None:
+    repository.workflow("ci", "\n".join(line[8:] for line in WORKFLOWS["folded"].strip("\n").splitlines()) + "\n")
+    repository.commit()
+    done = repository.sparki("ci")
+    assert [line for line in done.stdout.splitlines() if "skipped" in line] == ["on ${{ matrix.n }}: skipped"]

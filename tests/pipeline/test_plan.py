@@ -145,6 +145,50 @@ def test_a_matrix_is_left_alone_where_the_if_is_false_whatever_happens(condition
     assert (found[0].id == "t") is (count == 1)
 
 
+@pytest.mark.parametrize(
+    ("condition", "count"),
+    [
+        ("", 1),
+        ("success()", 1),
+        ("!failure()", 2),
+        ("failure()", 2),  # another need may fail
+        ("always()", 2),
+        ("success('a')", 2),
+        ("needs.off.result == 'success'", 1),
+        ("always() && needs.off.result == 'skipped'", 2),
+        ("always() && needs.off.outputs.x == 'y'", 1),
+        ("always() && needs.a.outputs.x == 'y'", 2),
+        ("always() && toJSON(needs) == ''", 2),
+    ],
+)
+def test_a_matrix_is_left_alone_after_a_job_that_is_skipped_for_certain(condition: str, count: int) -> None:
+    text = f"""
+on: push
+jobs:
+  a: {{runs-on: x, steps: [{{run: a}}]}}
+  off: {{runs-on: x, if: github.ref == 'x', steps: [{{run: a}}]}}
+  between: {{runs-on: x, needs: off, if: always(), steps: [{{run: a}}]}}
+  t:
+    {f'if: "{condition}"' if condition else ""}
+    needs: [a, off, between]
+    name: t on ${{{{ matrix.n }}}}
+    runs-on: x
+    strategy: {{matrix: {{n: [1, 2]}}}}
+    steps: [{{run: a}}]
+"""
+    found = plan(read(text.encode(), "ci.yml"), github=GITHUB).jobs[3:]
+
+    assert [leg.name for leg in found] == (["t on ${{ matrix.n }}"] if count == 1 else ["t on 1", "t on 2"])
+
+
+def test_a_chain_after_a_skipped_job_is_looked_at_without_depth() -> None:
+    jobs = "".join(f"  j{number}: {{runs-on: x, needs: j{number - 1}, steps: [{{run: a}}]}}\n" for number in range(1, 1500))
+    last = "  t: {runs-on: x, needs: j1499, strategy: {matrix: {n: [1, 2]}}, steps: [{run: a}]}\n"
+    text = f"on: push\njobs:\n  j0: {{runs-on: x, if: false, steps: [{{run: a}}]}}\n{jobs}{last}"
+
+    assert [job.id for job in plan(read(text.encode(), "ci.yml"), github=GITHUB).jobs[1500:]] == ["t"]
+
+
 def test_ids_of_legs_are_unique_whatever_the_values() -> None:
     found = legs("strategy: {matrix: {n: [a, A, 'a!', '', ~, '-', ü, '..', 'x/y', 'x y']}}")
 
