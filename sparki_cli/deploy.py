@@ -82,7 +82,7 @@ def _made(output: Output, deployments: Deployments, what: str, request: dict[str
         if not output.as_json and not output.quiet:
             run = f", after run {made['run']}" if what == "deploy" and made.get("run") and _awaits(deployments, made) else ""
             output.line(f"{made['deployment']}: release {made['number']} ({made['commit'][:10]}) to {printable(made['environment'])}{run}")
-        follow = Follow(output, deployments, _as_begun(deployments.show(made["deployment"])), made["since"])
+        follow = Follow(output, deployments, as_begun(deployments.show(made["deployment"])), made["since"])
         return follow.to_the_end(interrupts, limit_s=limit_s)
 
 
@@ -90,7 +90,7 @@ def _awaits(deployments: Deployments, made: dict[str, Any]) -> bool:
     return any(one["for"] == "run" for one in deployments.show(made["deployment"])["waits"])
 
 
-def _as_begun(shown: dict[str, Any]) -> dict[str, Any]:
+def as_begun(shown: dict[str, Any]) -> dict[str, Any]:
     """A deployment as it was when it was made: its events, from there on, tell the rest."""
     fresh = {"status": "pending", "reason": "", "started": None, "finished": None, "took_ms": None}
     steps = [{**step, **fresh} for step in shown["steps"]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sparki_cli.declare import DIRECTORY, FLAG, NUMBER, TEXT, Argument, Command, Option
+from sparki_cli.declare import DIRECTORY, FLAG, MANY, NUMBER, TEXT, Argument, Command, Option
 
 ENVIRONMENT = Argument("environment", "ENV", "An environment of sparki.yml.", required=True)
 DEPLOYMENT = Argument("deployment", "DEPLOYMENT", "An id (d-…), or a unique prefix of one.", required=True)
@@ -15,6 +15,21 @@ FOLLOWING = (
 )
 
 DEPLOY_COMMANDS = (
+    Command(
+        "bind",
+        "sparki_cli.bind:bind",
+        "Give this repository a remote that runs what is pushed to it, and deploys it where `branches:` in sparki.yml says so.\n\n"
+        "Then: git push sparki main. With -o sparki.skip nothing is run, with -o sparki.queue the push does not wait. "
+        "Closing the push stops nothing.",
+        options=(
+            Option("name", ("--name",), TEXT, "What the remote is called; sparki where nothing is said.", metavar="NAME"),
+            Option(
+                "pre_push", ("--pre-push",), MANY, "Run what is pushed to this other remote first; refuse it when red.", metavar="REMOTE"
+            ),
+            DIRECTORY,
+        ),
+    ),
+    Command("unbind", "sparki_cli.bind:unbind", "Take the remote and the hooks of `sparki bind` away again.", options=(DIRECTORY,)),
     Command(
         "deploy",
         "sparki_cli.deploy:deploy",

@@ -55,6 +55,10 @@ def _dispatch(words: list[str]) -> int:
         from sparki_cli.completion import answer
 
         return answer(words[3:])
+    if words[:1] == ["hook"]:  # asked by a hook that `sparki bind` wrote: nothing that people type
+        from sparki_cli.hook import answer as hook
+
+        return hook(words[1:])
     found = command_in(words)
     if found is not None:
         values = parse(*found)

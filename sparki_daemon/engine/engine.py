@@ -11,7 +11,10 @@ from typing import Any
 
 from sparki_daemon.builder.pool import Pool
 from sparki_daemon.engine.aftermath import Aftermath
+from sparki_daemon.engine.api.checks import with_defaults
 from sparki_daemon.engine.api.ports import JobLog, StepRange
+from sparki_daemon.engine.api.shapes import START
+from sparki_daemon.engine.binding import Binding
 from sparki_daemon.engine.deploying import Deploying
 from sparki_daemon.engine.evicting import Evicting
 from sparki_daemon.engine.feed import Feed
@@ -55,6 +58,7 @@ class Engine:
         self._pool = pool
         self._runs = Runs(store, scheduler, home, specs)
         self.deploying = Deploying(home, store, queue, self._runs, load)
+        self.binding = Binding(home, store, self._start_pushed, self.deploying.deploy)
         self.aftermath = Aftermath(home, store, self.feed, Notices(store), self.deploying.keep)
         self._history = History(store)
         self._artifacts = RunArtifacts(home)
@@ -80,6 +84,7 @@ class Engine:
                 self._later(self._sweep(event.stream))
                 self._later(self.deploying.awaiting.settle())
                 self._later(self._evicting.after(event.stream))
+                self._later(self.binding.settle())
             elif event.kind in ("run.created", "run.retried", "job.queued"):
                 self._pool.wake()
                 if event.data.get("epoch"):  # its runner died before it told of the beginning, but maybe not before it made the folders
@@ -87,6 +92,8 @@ class Engine:
 
             elif event.kind.startswith("deployment."):
                 self.want_loco()
+                if event.kind == "deployment.finished":
+                    self._later(self.binding.settle())
 
     def want_loco(self) -> None:
         """There is a deployment to bring on, or something was asked of one."""
@@ -139,6 +146,9 @@ class Engine:
         answer = await self._runs.start(request, idempotency_key)
         self._pool.want(request.get("max_parallel") or 0)
         return answer
+
+    async def _start_pushed(self, request: dict[str, Any], idempotency_key: str | None) -> dict[str, Any]:
+        return await self.start_runs(with_defaults(START, request), idempotency_key)
 
     async def list_runs(self, *, directory: str | None, limit: int, before: str | None) -> list[dict[str, Any]]:
         return await self._runs.listing(directory=directory, limit=limit, before=before)

@@ -100,6 +100,7 @@ async def _run(home: str, cache: str, version: str, load: Load, store: SqliteSto
     aftermath = asyncio.create_task(engine.aftermath.run())
     if any(row.state is not DeploymentState.UNKNOWN for row in await store.read(deployments.unfinished)):
         engine.want_loco()
+    pushes = asyncio.create_task(engine.binding.recover())
     gc.collect()
     gc.freeze()
     log.info("ready: pid %d, version %s", os.getpid(), version)
@@ -112,5 +113,6 @@ async def _run(home: str, cache: str, version: str, load: Load, store: SqliteSto
         turns.cancel()
         others.cancel()
         aftermath.cancel()
+        pushes.cancel()
         pool.close()
         await store.close()

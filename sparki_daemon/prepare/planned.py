@@ -32,11 +32,12 @@ from sparki_daemon.prepare.choice import by_event, by_name, by_push, is_outside,
 from sparki_daemon.prepare.machine import machine_for, reader
 from sparki_daemon.source import files
 from sparki_daemon.source.action_copies import copied
+from sparki_daemon.source.bound import bound
 from sparki_daemon.source.changed import base_sha, changed_paths, pushed_paths
 from sparki_daemon.source.events import merged, payload
 from sparki_daemon.source.facts import Facts, facts
 from sparki_daemon.source.github_context import github_context
-from sparki_daemon.source.push import Push, push_of
+from sparki_daemon.source.push import Push, Update, push_of, received
 from sparki_daemon.source.repository import Repository, find
 from sparki_daemon.source.snapshot import Snapshot, at_revision, take
 
@@ -131,6 +132,7 @@ def prepare(
     client_env: Mapping[str, str] | None = None,
     secrets: Callable[[Repository], Collection[str]] | None = None,
     actions: Mapping[str, str] | None = None,
+    update: Update | None = None,
 ) -> Prepared:
     """Everything that a run of `directory` needs, or the SparkiError that says what is wrong with which file.
 
@@ -140,7 +142,7 @@ def prepare(
     `matrix`: (key, value) pairs that legs must have. `workspace`: "source", each job begins with the source in place; "empty"; "": as each
     file's dialect has it. `client_env`: the variables by which programs are looked for; None: don't look. `secrets`: tells which secrets
     have a value; asked only where a pipeline reads some. `actions`: the folders that stand for others' repositories, by owner/repository
-    in lower case; they are copied to a folder beside `objects`.
+    in lower case; they are copied to a folder beside `objects`. `update`: the real push that brings `ref`, its commit.
     """
     asked = Asked(
         pipelines=pipelines,
@@ -154,8 +156,9 @@ def prepare(
         workspace=workspace,
     )
     asked_event = asked.checked_event()
-    repository = find(directory)
+    repository = bound(update.git_dir) if update and update.git_dir else find(directory)
     snapshot = at_revision(repository, ref, objects) if ref else take(repository, objects)
+    snapshot = replace(snapshot, ref=update.ref) if update else snapshot
     known = facts(repository, snapshot)
     settings = read_settings(_settings_file(repository, snapshot, at_commit=ref is not None))
     found = files.pipelines(repository, snapshot if ref else None)
@@ -168,13 +171,13 @@ def prepare(
     copies = copied(actions, _beside(objects)) if actions else {}
     machine = machine_for(known, settings, client_env, reader(repository, snapshot if ref else None), copies)
     machine = replace(machine, secrets=lambda: secrets(repository) if secrets else ())
-    maker = _Maker(asked, repository, snapshot, known, machine, settings.caches)
+    maker = _Maker(asked, repository, snapshot, known, machine, settings.caches, update)
     left_out: tuple[Problem, ...] = ()
     if pipelines:
         chosen = [(one, asked_event or event_for(one)) for one in by_name(found, pipelines, directory)]
     elif asked_event:
         made_up = maker.payload(asked_event)
-        documents = by_event(found, asked_event, made_up, lambda: changed_paths(repository, snapshot, known, made_up))
+        documents = by_event(found, asked_event, made_up, lambda: maker.changed(made_up))
         chosen = [(one, asked_event) for one in documents]
     else:
         first = by_push(found, known, maker.paths)
@@ -211,6 +214,7 @@ class _Maker:
         known: Facts,
         machine: Machine,
         caches: Mapping[str, Mapping[str, Declared]],
+        update: Update | None = None,
     ) -> None:
         self.asked = asked
         self.repository = repository
@@ -218,10 +222,13 @@ class _Maker:
         self.known = known
         self.machine = machine
         self.caches = caches
+        self.update = update
 
     @cached_property
     def push(self) -> Push:
-        """The push that would bring this source; git is asked for it once."""
+        """The push that brought this source, or would bring it; git is asked for it once."""
+        if self.update:
+            return received(self.repository, self.snapshot, self.update)
         return push_of(self.repository, self.snapshot, self.known)
 
     def paths(self, event: str) -> tuple[str, ...] | None:
@@ -229,6 +236,12 @@ class _Maker:
         if event == "push":
             return pushed_paths(self.snapshot, self.push) if self.push.told else None
         return changed_paths(self.repository, self.snapshot, self.known, self.payload(event)) or None
+
+    def changed(self, event: Mapping[str, Any]) -> tuple[str, ...] | None:
+        """The files that the event with this payload changes; None where GitHub would not compare."""
+        if self.update:
+            return pushed_paths(self.snapshot, self.push)
+        return changed_paths(self.repository, self.snapshot, self.known, event)
 
     def payload(self, event: str, document: Document | None = None, inputs: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """The payload of an event: what can be made up, and what was given laid over it."""

@@ -15,8 +15,10 @@ from sparki_daemon.pipeline.globs import matches
 from sparki_daemon.pipeline.settings import FILE, Settings, read_settings
 from sparki_daemon.pipeline.spelling import did_you_mean
 from sparki_daemon.source import files, git
+from sparki_daemon.source.bound import bound
 from sparki_daemon.source.changes import STATUS, parse
 from sparki_daemon.source.objects import read_commit
+from sparki_daemon.source.push import Update
 from sparki_daemon.source.repository import Repository, find
 from sparki_daemon.source.scratch import Scratch
 from sparki_daemon.source.snapshot import Snapshot, at_revision
@@ -42,20 +44,23 @@ class Shipped:
         return (self.snapshot.ref or "").removeprefix("refs/heads/")
 
 
-def shipped(directory: str, environment: str, *, ref: str | None, objects: str) -> Shipped:
+def shipped(directory: str, environment: str, *, ref: str | None, objects: str, update: Update | None = None) -> Shipped:
     """The commit at HEAD, or at `ref`, with its settings for `environment`. `objects`: a folder for scratch files, gone afterwards.
+
+    `update`: the push that brought `ref`, a commit of the repository that was pushed to.
 
     Raises SparkiError: `no_commit`, `unknown_environment`, `environment_not_committed`, `branch_not_allowed`, and what is wrong with
     the commit's sparki.yml.
     """
-    repository = find(directory)
+    repository = bound(update.git_dir) if update else find(directory)
     if repository.head is None and ref is None:
         raise SparkiError(Problem(code="no_commit", message="there is nothing to deploy yet: no commit", hint="git commit first"))
     snapshot = at_revision(repository, ref or "HEAD", objects)
     settings = read_settings(files.read(snapshot, FILE))
     chosen = _environment(repository, settings, environment, ref)
     commit = snapshot.head or snapshot.commit
-    _refuse_branch(repository, chosen, commit, ref or (repository.branch or "HEAD"))
+    if update is None or not matches(update.name, chosen.settings.get("branches") or ("**",)):  # the branch may have moved on
+        _refuse_branch(repository, chosen, commit, update.name if update else ref or (repository.branch or "HEAD"))
     notes = (*_uncommitted(repository, objects),) if ref is None else ()
     return Shipped(
         repository=repository,

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sparki_daemon.model.problem import Problem, SparkiError
+from sparki_daemon.source.bound import repository_of
 from sparki_daemon.source.remote import read_remote, remote_name, remote_url
-from sparki_daemon.source.repository import Repository, find
+from sparki_daemon.source.repository import Repository
 from sparki_daemon.source.snapshot import Snapshot, at_revision
 from sparki_daemon.source.sparse import cone_patterns
 from sparki_daemon.source.workspace import Submodules, fill, refuse_outside
@@ -110,7 +111,7 @@ def checkout(
     wanted = read_inputs(inputs)
     _refuse_others(wanted, str(github.get("repository", "")))
     folder = refuse_outside(workspace, wanted.path)
-    repository = find(snapshot.root)
+    repository = repository_of(snapshot)
     own, own_branch = str(github.get("ref", "")), None
     if own.startswith(_HEADS) and not detached:
         own_branch = own

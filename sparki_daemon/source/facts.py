@@ -70,10 +70,10 @@ def facts(repository: Repository, snapshot: Snapshot) -> Facts:
     config = repository.config
     name = remote_name(config, repository.branch)
     body = read_commit(repository.common_dir, repository.objects, snapshot.head) if snapshot.head else b""
-    default_branch = _default_branch(repository, name or "origin")
+    default_branch = _default_branch(repository.bound_to or repository, name or "origin")
     ref = snapshot.ref or _ref_at(repository, snapshot.head)
     return Facts(
-        remote=read_remote(remote_url(config, name), folder_name=os.path.basename(repository.root)),
+        remote=read_remote(remote_url(config, name), folder_name=repository.folder_name),
         remote_name=name or "origin",
         ref=ref or _HEADS + default_branch,
         default_branch=default_branch,

@@ -6,8 +6,9 @@ Source: GITHUB.md §4; GitHub's docs, "Webhook events and payloads" (push) and "
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from sparki_daemon.source import git
 from sparki_daemon.source.facts import Commit, Facts, parse_commit
@@ -29,6 +30,47 @@ class Pushed:
     tree: str
     commit: Commit
     distinct: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Update:
+    """What a real push did to one ref, as a hook is told. `before` None: it was not there.
+
+    `others`: where the remote's branches stood before the push, by full name. `git_dir`: the repository that was pushed to, where the
+    commit is; empty: the user's own, which is about to push it.
+    """
+
+    ref: str
+    before: str | None
+    after: str
+    others: Mapping[str, str] = field(default_factory=dict)
+    git_dir: str = ""
+
+    @property
+    def branch(self) -> str:
+        """The branch's name; empty: it is none."""
+        return self.ref.removeprefix("refs/heads/") if self.ref.startswith("refs/heads/") else ""
+
+    @property
+    def name(self) -> str:
+        """The name of the branch or tag."""
+        return self.branch or self.ref.removeprefix("refs/tags/")
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, `update_from_json`'s inverse."""
+        return {"ref": self.ref, "before": self.before, "after": self.after, "others": dict(self.others), "git_dir": self.git_dir}
+
+
+def update_from_json(data: Mapping[str, Any]) -> Update:
+    """The update that `to_json` wrote, or a request brings; a `before` of zeros is none."""
+    before = data.get("before") or ""
+    return Update(
+        ref=data["ref"],
+        before=before if before.strip("0") else None,
+        after=data["after"],
+        others=data.get("others") or {},
+        git_dir=data.get("git_dir", ""),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,17 +126,38 @@ def new_branch(repository: Repository, snapshot: Snapshot, known: Facts) -> Push
     return Push(before=None, base=base, commits=commits, told=told and bool(commits))
 
 
+def received(repository: Repository, snapshot: Snapshot, update: Update) -> Push:
+    """The push that a hook was told of: what it brought is exactly what was not there before it."""
+    if not update.branch:
+        return Push(before=update.before, base="", commits=(), told=True)
+    there = [sha for name, sha in update.others.items() if name != update.ref]
+    if update.before is None:
+        commits = _new(repository, snapshot, there)
+        base = next(iter(commits[0].commit.parents), _empty_tree(snapshot)) if 0 < len(commits) <= MOST_COMPARED else ""
+        return Push(before=None, base=base, commits=commits, told=True)
+    merged = git.start(["merge-base", "--is-ancestor", update.before, str(snapshot.head)], cwd=repository.root)
+    commits = _with_distinct(repository, snapshot, [update.before], there)
+    base = update.before if len(commits) <= MOST_COMPARED else ""
+    return Push(before=update.before, base=base, commits=commits, forced=merged.finish().code != 0, told=True)
+
+
 def _onto(repository: Repository, snapshot: Snapshot, known: Facts, before: str, others: list[str]) -> Push:
     """A push onto a branch of the remote that stands elsewhere."""
     merged = git.start(["merge-base", "--is-ancestor", before, str(snapshot.head)], cwd=repository.root)
-    new = _new(repository, snapshot, [before])
-    distinct = {one.id for one in _new(repository, snapshot, [before, *others])} if others and new else {one.id for one in new}
+    new = _with_distinct(repository, snapshot, [before], others)
     forced = merged.finish().code != 0
-    commits = (*(Pushed(one.id, one.tree, one.commit, one.id in distinct) for one in new), *_uncommitted(snapshot, known))
+    commits = (*new, *_uncommitted(snapshot, known))
     if not commits:  # the remote is ahead: there is nothing to push
         return _last(snapshot, known)
     base = before if len(commits) <= MOST_COMPARED else ""
     return Push(before=before, base=base, commits=commits, forced=forced, told=True)
+
+
+def _with_distinct(repository: Repository, snapshot: Snapshot, before: list[str], others: list[str]) -> tuple[Pushed, ...]:
+    """The new commits, each with whether no other branch has it."""
+    new = _new(repository, snapshot, before)
+    distinct = {one.id for one in _new(repository, snapshot, [*before, *others])} if others and new else {one.id for one in new}
+    return tuple(Pushed(one.id, one.tree, one.commit, one.id in distinct) for one in new)
 
 
 def _onto_head(snapshot: Snapshot, known: Facts) -> Push:

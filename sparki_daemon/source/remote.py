@@ -11,6 +11,7 @@ _URL = re.compile(
 )
 _SCP_LIKE = re.compile(r"(?:(?P<user>[^@/]+)@)?(?P<host>[^:/]+):(?P<path>(?!//).*)")
 _GITHUB = "github.com"
+BOUND = "sparkibind"  # of a remote that `sparki bind` added: the project; git keeps it with the remote when that is renamed
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +47,12 @@ def read_remote(url: str | None, *, folder_name: str) -> Remote:
 
 
 def remote_name(config: Mapping[str, str], branch: str | None) -> str | None:
-    """The remote that a branch (a full ref name) belongs to: its own, else origin, else the first; None: there is none."""
+    """The remote that a branch (a full ref name) belongs to: its own, else origin, else the first; None: there is none.
+
+    What `sparki bind` added is a way to push and no place that the project comes from, so it doesn't count.
+    """
     names = [key.removeprefix("remote.").removesuffix(".url") for key in config if key.startswith("remote.") and key.endswith(".url")]
+    names = [name for name in names if f"remote.{name}.{BOUND}" not in config]
     wanted = config.get(f"branch.{branch.removeprefix('refs/heads/')}.remote") if branch else None
     return next((name for name in (wanted, "origin", *names) if name in names), None)
 

@@ -36,6 +36,18 @@ class Repository:
     branch: str | None = None  # full ref name; None: detached
     # Every setting that counts here (system, user, repository), keys as git prints them, the last value. May hold credentials in URLs.
     config: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+    # Set: this is the bare repository that `sparki bind` made for that one; `root` is its folder then, so that git finds it there.
+    bound_to: Repository | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def project_dir(self) -> str:
+        """The common folder that a project is kept for."""
+        return (self.bound_to or self).common_dir
+
+    @property
+    def folder_name(self) -> str:
+        """What the user calls the folder of the working tree."""
+        return os.path.basename((self.bound_to or self).root)
 
     @property
     def objects(self) -> str:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from deploy_twin import DeployTwin
+from deploy_twin import BindTwin, DeployTwin
 
 from sparki_daemon.engine.api.app import build
 from sparki_daemon.engine.api.ports import JobLog, StepRange
@@ -48,6 +48,7 @@ class Twin:
         self.watched: list[tuple[str, bool]] = []
         self.log_watch = LogWatch(lambda uid: self.watched.append((uid, True)), lambda uid: self.watched.append((uid, False)))
         self.deploying = DeployTwin(folder)
+        self.binding = BindTwin()
         self.runs: dict[str, dict[str, Any]] = {}
         self.logs: dict[str, JobLog] = {}
         self.keys: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}

@@ -132,3 +132,28 @@ class DeployTwin:
 
     async def down(self, directory: str, name: str) -> dict[str, Any]:
         return await self.environment(directory, name)
+
+
+class BindTwin:
+    """Fills `BindPort`: every folder but /nowhere has a repository; no hook has written anything down but the push `known`."""
+
+    def __init__(self) -> None:
+        self.bound: dict[str, dict[str, Any]] = {}
+
+    async def bind(self, request: dict[str, Any]) -> dict[str, Any]:
+        if request["directory"] == "/nowhere":
+            raise refusal("no_repository", ExitCode.NOT_FOUND)
+        new = request["directory"] not in self.bound
+        made = {"project": "p-1", "remote": request["remote"], "address": "/home/bound/p-1.git", "pre_push": request["pre_push"]}
+        self.bound[request["directory"]] = made
+        return {**made, "new": new}
+
+    async def unbind(self, directory: str) -> dict[str, Any]:
+        if directory not in self.bound:
+            raise refusal("not_bound", ExitCode.NOT_FOUND)
+        return {**self.bound.pop(directory), "removed": True}
+
+    async def receive(self, request: dict[str, Any]) -> dict[str, Any]:
+        if request["push"] != "known":
+            raise refusal("no_such_push", ExitCode.NOT_FOUND)
+        return {"updates": [], "problems": [], "directory": "/repo", "follow": True}

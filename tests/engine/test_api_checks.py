@@ -66,6 +66,7 @@ def test_a_good_request_passes_and_gets_its_defaults() -> None:
         "lowest_env": {},
         "secrets": {},
         "secret_names": [],
+        "pushed": None,
         "matrix": [],
         "outputs": False,
     }

@@ -197,6 +197,9 @@ def test_every_route_is_in_the_document() -> None:
         ("POST", "/v1/environments/{environment}/exec"),
         ("POST", "/v1/environments/{environment}/maintenance"),
         ("POST", "/v1/environments/{environment}/down"),
+        ("POST", "/v1/binds"),
+        ("POST", "/v1/unbinds"),
+        ("POST", "/v1/pushes"),
         ("GET", "/v1/events"),
     }
 

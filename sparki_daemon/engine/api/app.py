@@ -13,7 +13,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from sparki_daemon.engine.api import artifacts, cache, daemon, deployments, environments, events, history, jobs, problems, runs
+from sparki_daemon.engine.api import artifacts, binds, cache, daemon, deployments, environments, events, history, jobs, problems, runs
 from sparki_daemon.engine.api.events import Frames
 from sparki_daemon.engine.api.openapi import openapi
 from sparki_daemon.engine.api.ports import EnginePort
@@ -30,6 +30,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *jobs.ROUTES,
     *deployments.ROUTES,
     *environments.ROUTES,
+    *binds.ROUTES,
     *events.ROUTES,
 )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sparki_daemon.engine.api import deploy_shapes, shapes
+from sparki_daemon.engine.api import bind_shapes, deploy_shapes, shapes
 from sparki_daemon.engine.api.problems import MEDIA_TYPE
 from sparki_daemon.engine.api.table import JSON, Answer, Operation, Parameter
 
@@ -29,7 +29,7 @@ def openapi(operations: Sequence[Operation]) -> dict[str, Any]:
         "info": {"title": "Sparki", "version": "1", "description": "The engine of a state folder, over its Unix socket."},
         "servers": [{"url": "/", "description": "The Unix socket that `daemon.json` names."}],
         "paths": paths,
-        "components": {"schemas": {**shapes.COMPONENTS, **deploy_shapes.COMPONENTS}},
+        "components": {"schemas": {**shapes.COMPONENTS, **deploy_shapes.COMPONENTS, **bind_shapes.COMPONENTS}},
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from sparki_daemon.engine.api.deploy_ports import DeployPort
+from sparki_daemon.engine.api.deploy_ports import BindPort, DeployPort
 from sparki_daemon.engine.feed import Feed
 from sparki_daemon.engine.log_watch import LogWatch
 from sparki_daemon.model.event import Event
@@ -57,6 +57,9 @@ class EnginePort(Protocol):
 
     @property
     def deploying(self) -> DeployPort: ...
+
+    @property
+    def binding(self) -> BindPort: ...
 
     async def start_runs(self, request: dict[str, Any], idempotency_key: str | None) -> dict[str, Any]: ...
 

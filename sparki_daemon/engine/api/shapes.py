@@ -76,6 +76,18 @@ START: Schema = request(
             "pattern": "^[0-9a-f]{16}$",
             "description": "a lock in the state folder's `holds/`: while it is held, the job of a step that fails waits (`step.held`)",
         },
+        "pushed": {
+            "type": ["object", "null"],
+            "properties": {
+                "ref": {"type": "string", "pattern": "^refs/[^\\x00]+$", "maxLength": 4096},
+                "before": {"type": ["string", "null"], "pattern": "^([0-9a-f]{40}|[0-9a-f]{64})$"},
+                "after": {"type": "string", "pattern": "^([0-9a-f]{40}|[0-9a-f]{64})$"},
+            },
+            "required": ["ref", "after"],
+            "additionalProperties": False,
+            "default": None,
+            "description": "a push that is about to be made and would bring `ref`, its commit; with the event `push`",
+        },
         "matrix": {
             "type": "array",
             "maxItems": 100,

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from sparki_daemon.engine.deploy_views import deployment_line, deployment_view, steps_of
 from sparki_daemon.engine.subsystems.releasing import Releasing, fresh, new_release, own_name
+from sparki_daemon.engine.subsystems.request_digest import request_digest
 from sparki_daemon.model.deployment import DeploymentState, SagaEvent
 from sparki_daemon.model.problem import ExitCode, Problem, SparkiError
 from sparki_daemon.prepare.releasing import Shipped
 from sparki_daemon.queue.protocol import DEPLOYMENTS, Queue
 from sparki_daemon.source import repository
+from sparki_daemon.source.push import update_from_json
 from sparki_daemon.store import deployments, environments, journal, keys, projects, releases
 from sparki_daemon.store.deployments import DeploymentRow, NewDeployment
 from sparki_daemon.store.protocol import Store, Tx
@@ -92,7 +92,8 @@ class Deployments:
         project = await self.project_of(request["directory"])
         if request.get("release"):
             return await self._again(project, request, key, digest)
-        source = await self._releasing.shipped(request["directory"], request["environment"], request.get("ref"))
+        update = update_from_json(request["pushed"]) if request.get("pushed") else None
+        source = await self._releasing.shipped(request["directory"], request["environment"], request.get("ref"), update)
         await self._releasing.check(source, project)
         async with self._releasing.keeping:
             artifact, run = await artifact_of(source, project, request)
@@ -250,12 +251,6 @@ class Deployments:
             )
 
         return await self._store.read(read)
-
-
-def request_digest(request: Mapping[str, Any]) -> str:
-    """What tells two requests apart; the environment's variables of who asks don't."""
-    told = {key: value for key, value in request.items() if key != "env"}
-    return hashlib.blake2b(json.dumps(told, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
 async def usual_ms(tx: Tx, project: str, environment: str) -> dict[str, int]:

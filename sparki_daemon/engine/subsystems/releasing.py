@@ -17,6 +17,7 @@ from sparki_daemon.model.problem import ExitCode, Problem, SparkiError
 from sparki_daemon.prepare.releasing import Shipped, at_position, settings_digest, shipped
 from sparki_daemon.source import git
 from sparki_daemon.source.export import add_stream, write_archive
+from sparki_daemon.source.push import Update
 from sparki_daemon.store.archives import Archive, Archives
 from sparki_daemon.store.artifacts import Artifact
 from sparki_daemon.store.releases import NewRelease
@@ -56,10 +57,10 @@ class Releasing:
         self.archives = Archives(os.path.join(home, "releases"))
         self.keeping = asyncio.Lock()  # from the archive to the row that names it: what no row names is swept
 
-    async def shipped(self, directory: str, environment: str, ref: str | None) -> Shipped:
+    async def shipped(self, directory: str, environment: str, ref: str | None, update: Update | None = None) -> Shipped:
         """The commit with its settings, as `prepare.releasing.shipped` finds them."""
         objects = os.path.join(self._home, "snapshots", chance.token_hex(8))
-        return await asyncio.to_thread(shipped, directory, environment, ref=ref, objects=objects)
+        return await asyncio.to_thread(shipped, directory, environment, ref=ref, objects=objects, update=update)
 
     async def check(self, source: Shipped, project: str) -> None:
         """Refuse what can't go well. Raises SparkiError with every problem: `unknown_adapter`, `secret_not_set`, what the adapter says."""
@@ -82,7 +83,7 @@ class Releasing:
             return list(error.problems)
         found = [*_beyond(adapter, settings), *adapter.problems(self.place(project, source.environment.name, settings))]
         names = settings.get("secrets") or ()
-        known = Secrets(self._home).places(source.repository.common_dir) if names else {}
+        known = Secrets(self._home).places(source.repository.project_dir) if names else {}
         for name in names:
             if name not in known:
                 message = f"the secret '{name}' of environment '{source.environment.name}' has no value"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import secrets
 from collections.abc import Callable, Collection, Mapping
@@ -15,6 +13,7 @@ from sparki_daemon.builder.ports import Stop
 from sparki_daemon.engine.run_spec import number_of, run_spec
 from sparki_daemon.engine.scheduler import NewRun, Scheduler
 from sparki_daemon.engine.specs import Specs
+from sparki_daemon.engine.subsystems.request_digest import request_digest
 from sparki_daemon.engine.views import run_summary, run_view
 from sparki_daemon.model.plan import Plan, plan_from_json
 from sparki_daemon.model.problem import ExitCode, Problem, SparkiError
@@ -23,6 +22,7 @@ from sparki_daemon.prepare import Planned, Prepared, prepare
 from sparki_daemon.runner.environment import choose as choose_environment
 from sparki_daemon.runner.summary import summary_path
 from sparki_daemon.source import repository
+from sparki_daemon.source.push import update_from_json
 from sparki_daemon.source.repository import Repository
 from sparki_daemon.store import jobs, journal, keys, projects, runs, steps
 from sparki_daemon.store.deployments_of_run import deployments_of_run
@@ -69,7 +69,7 @@ class Runs:
 
     async def start(self, request: dict[str, Any], key: str | None) -> dict[str, Any]:
         """Start the pipelines that `request` asks for; the same key with the same request starts nothing twice."""
-        digest = _digest(request)
+        digest = request_digest(request)
         if key and (known := await self._store.read(lambda tx: keys.recall(tx, key, digest))):
             return dict(known)
         objects = os.path.join(self._home, "snapshots", secrets.token_hex(8))
@@ -94,7 +94,7 @@ class Runs:
         given = request.get("secrets", {})
 
         def sources(found: Repository) -> Sources:
-            return Sources(Secrets(self._home), found.common_dir, found.root, given)
+            return Sources(Secrets(self._home), found.project_dir, found.root, given)
 
         prepared = _prepared(request, objects, lambda found: sources(found).names())
         path = choose_environment(request["env"]).get("PATH", os.defpath)
@@ -113,7 +113,7 @@ class Runs:
     ) -> dict[str, Any]:
         if key and (known := await keys.recall(tx, key, digest)):
             return dict(known)
-        project = await projects.find_or_add(tx, prepared.repository.common_dir, fresh=f"p-{secrets.token_hex(4)}")
+        project = await projects.find_or_add(tx, prepared.repository.project_dir, fresh=f"p-{secrets.token_hex(4)}")
         since = await journal.head(tx)
         pairs = zip(ids, prepared.planned, strict=True)
         started = [await self._begin_one(tx, request, prepared, planned, project, run) for run, planned in pairs]
@@ -265,13 +265,8 @@ def _prepared(request: dict[str, Any], objects: str, secret_names: Callable[[Rep
         client_env=request["env"],
         secrets=secret_names,
         actions=request.get("actions"),
+        update=update_from_json(request["pushed"]) if request.get("pushed") else None,
     )
-
-
-def _digest(request: dict[str, Any]) -> str:
-    """What tells two requests apart. Of secrets only the names: a digest of a short value could be guessed."""
-    told = {**request, "secrets": sorted(request.get("secrets", ()))}
-    return hashlib.blake2b(json.dumps(told, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
 def _summary(job: jobs.JobRow) -> str:

@@ -1,0 +1,22 @@
+"""What tells two requests that bear one idempotency key apart."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+
+def request_digest(request: Mapping[str, Any]) -> str:
+    """A digest of a request.
+
+    The environment's variables of who asks don't count, nor where branches stood beside a push: the next try may see others. Of secrets
+    the names alone do: a digest of a short value could be guessed.
+    """
+    told = {key: value for key, value in request.items() if key != "env"}
+    if "secrets" in told:
+        told["secrets"] = sorted(told["secrets"])
+    if told.get("pushed"):
+        told["pushed"] = {key: value for key, value in told["pushed"].items() if key != "others"}
+    return hashlib.blake2b(json.dumps(told, sort_keys=True).encode(), digest_size=16).hexdigest()
