@@ -1,4 +1,4 @@
-"""What follows from events, whoever committed them: notices, and the pruning of releases. Goes on where the last engine stopped."""
+"""What follows from events, whoever committed them: notices, pruned releases, ends of binds. Goes on where the last engine stopped."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 
 from sparki_daemon.engine.feed import Feed
 from sparki_daemon.engine.subsystems.keep_releases import KeepReleases
@@ -24,12 +24,15 @@ log = logging.getLogger("sparki.engine")
 class Aftermath:
     """`run` while the engine lives."""
 
-    def __init__(self, home: str, store: Store, feed: Feed, notices: Notices, keep: KeepReleases) -> None:
+    def __init__(
+        self, home: str, store: Store, feed: Feed, notices: Notices, keep: KeepReleases, settle: Callable[[], Awaitable[None]]
+    ) -> None:
         self._mark = os.path.join(home, _MARK)
         self._store = store
         self._feed = feed
         self._notices = notices
         self._keep = keep
+        self._settle = settle  # asked when something has ended
 
     async def run(self) -> None:
         """See to each event once, in order; until cancelled."""
@@ -66,6 +69,8 @@ class Aftermath:
             self._notices.tell(event)
             if event.kind == "deployment.finished" and event.data.get("status") == "live":
                 await self._quietly(self._prune(event.stream))
+        if any(event.kind.endswith(".finished") for event in matter):
+            await self._quietly(self._settle())
 
     async def _prune(self, deployment: str) -> None:
         row = await self._store.read(lambda tx: deployments.get(tx, deployment))
@@ -76,4 +81,4 @@ class Aftermath:
         try:
             await work
         except Exception:
-            log.exception("releases could not be pruned")
+            log.exception("what follows from an end could not be done")

@@ -59,7 +59,7 @@ class Engine:
         self._runs = Runs(store, scheduler, home, specs)
         self.deploying = Deploying(home, store, queue, self._runs, load)
         self.binding = Binding(home, store, self._start_pushed, self.deploying.deploy)
-        self.aftermath = Aftermath(home, store, self.feed, Notices(store), self.deploying.keep)
+        self.aftermath = Aftermath(home, store, self.feed, Notices(store), self.deploying.keep, self.binding.settle)
         self._history = History(store)
         self._artifacts = RunArtifacts(home)
         self._keeper = Keeper(store, home, specs.cache)
@@ -84,7 +84,6 @@ class Engine:
                 self._later(self._sweep(event.stream))
                 self._later(self.deploying.awaiting.settle())
                 self._later(self._evicting.after(event.stream))
-                self._later(self.binding.settle())
             elif event.kind in ("run.created", "run.retried", "job.queued"):
                 self._pool.wake()
                 if event.data.get("epoch"):  # its runner died before it told of the beginning, but maybe not before it made the folders
@@ -92,8 +91,6 @@ class Engine:
 
             elif event.kind.startswith("deployment."):
                 self.want_loco()
-                if event.kind == "deployment.finished":
-                    self._later(self.binding.settle())
 
     def want_loco(self) -> None:
         """There is a deployment to bring on, or something was asked of one."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from sparki_daemon.model.problem import ExitCode, Problem, SparkiError
 from sparki_daemon.source import git, hooks
 from sparki_daemon.source.bound import OURS, Bind, bind_bytes, bind_file, git_dir_of, read_bind
+from sparki_daemon.source.refs import read_refs
 from sparki_daemon.source.remote import BOUND
 from sparki_daemon.source.repository import Repository, find
 from sparki_daemon.system import files
@@ -71,9 +72,17 @@ def unmake(bind: Bind) -> None:
     if own.common_dir != bind.common_dir:
         return
     for name in _bound_remotes(own, bind.project):
+        _forget_refs(own, name)
         git.run(["remote", "remove", name], cwd=own.root).checked()
     _mend_config(own, bind.config_before)
     _restore_pre_push(own)
+
+
+def _forget_refs(own: Repository, remote: str) -> None:
+    """Delete what git noted of the remote's branches: `git remote remove` would leave an empty packed-refs where there was none."""
+    noted = read_refs(own.common_dir, (f"refs/remotes/{remote}",))
+    asked = b"".join(b"delete " + os.fsencode(ref) + b"\0\0" for ref in noted)
+    git.run(["update-ref", "--no-deref", "-z", "--stdin"], cwd=own.root, stdin=asked).checked()
 
 
 def remove(bind: Bind) -> list[str]:
@@ -102,13 +111,20 @@ def _refuse_pre_push(own: Repository, pre_push: Sequence[str]) -> None:
             hint = f"there are: {', '.join(known)}" if known else "git remote add first"
             problem = Problem(code="no_such_remote", message=f"there is no remote '{name}' here", hint=hint)
             raise SparkiError(problem, exit_code=ExitCode.NOT_FOUND)
-    if pre_push and (elsewhere := own.config.get("core.hookspath")):
+    if pre_push and (elsewhere := _hooks_path(own)):
         message = f"the hooks of this repository lie in {elsewhere} (core.hooksPath), which Sparki leaves alone"
         raise SparkiError(Problem(code="hooks_elsewhere", message=message, hint="call `sparki run` from the pre-push hook there"))
     path, kept = _hooks(own)
     if pre_push and os.path.lexists(kept) and os.path.lexists(path) and not _is_ours(path) and not os.path.samefile(path, kept):
         message = f"there is a new pre-push hook, and {hooks.KEPT} still holds the one that was here before"
         raise SparkiError(Problem(code="hook_in_the_way", message=message, hint=f"decide which one stays, and remove {kept}"))
+
+
+def _hooks_path(own: Repository) -> str:
+    """What the user's settings have as core.hooksPath, and not what keeps our own git from running hooks."""
+    told = git.run(["config", "--show-scope", "--get-all", "core.hooksPath"], cwd=own.root).out
+    lines = [line.split("\t", 1) for line in os.fsdecode(told).splitlines()]
+    return next((value for scope, value in reversed(lines) if scope != "command"), "")
 
 
 def _remotes(own: Repository) -> dict[str, str]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -77,3 +79,10 @@ def tree_of(folder: Path) -> dict[str, bytes]:
 
 def head(shop: Shop, rev: str = "HEAD") -> str:
     return shop.git("rev-parse", rev)
+
+
+def until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
