@@ -15,7 +15,7 @@ from sparki_cli.render import Output, printable
 from sparki_daemon.model.problem import Problem, SparkiError
 from sparki_daemon.pipeline.calls import call_problems
 from sparki_daemon.pipeline.dialect import dialect_of
-from sparki_daemon.pipeline.reader import read
+from sparki_daemon.pipeline.reader import look
 from sparki_daemon.pipeline.schema import Dialect
 from sparki_daemon.source import files as source_files
 from sparki_daemon.source.repository import find
@@ -76,11 +76,11 @@ def check(data: bytes, file: str, called: Called | None = None, dialect: Dialect
     `dialect` None: the one that the file's folder says.
     """
     try:
-        document = read(data, file, dialect)
+        document, wrong = look(data, file, dialect)
     except SparkiError as error:
         return Checked(file, error.problems)
-    if called is None:
-        return Checked(file, (), document.warnings)
+    if wrong or called is None:
+        return Checked(file, wrong, document.warnings)
     errors = (*called.problems(document), *call_problems(document, called.find))
     return Checked(file, errors, (*document.warnings, *called.warnings(document)))
 

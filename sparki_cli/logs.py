@@ -46,7 +46,7 @@ class Wanted:
 
     def __init__(self, word: str, jobs: list[dict[str, Any]]) -> None:
         self.word = word
-        self._index = int(word) - 1 if word.isdigit() else -1
+        self._index = int(word) - 1 if word.isdigit() and int(word) else None  # those before the first have no number
         self.known = {(job["id"], step["index"]) for job in jobs for step in job["steps"] if self._names(step)}
 
     def _names(self, step: dict[str, Any]) -> bool:
@@ -54,7 +54,8 @@ class Wanted:
 
     def holds(self, line: dict[str, Any]) -> bool:
         """Whether a line of the log is of such a step; one that began after the run was looked at has its name and number only."""
-        return (line["job"], line.get("index")) in self.known or line["step"] == self.word or line.get("index") == self._index
+        by_number = self._index is not None and line.get("index") == self._index
+        return by_number or (line["job"], line.get("index")) in self.known or line["step"] == self.word
 
 
 def chosen_job(shown: dict[str, Any], name: str) -> dict[str, Any]:

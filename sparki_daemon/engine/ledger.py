@@ -125,9 +125,10 @@ class Ledger:
             raise jobs.Fenced(job.row, record["epoch"])
         index, at = record["step"], rfc3339(record["t"])
         planned_steps = job.plan.steps
-        if index < 0 or (index >= len(planned_steps) and not record.get("post")):  # behind the planned ones come the posts of actions
+        is_planned = 0 <= index < len(planned_steps)
+        if not is_planned and not record.get("post"):  # before the planned ones come the pres of actions, behind them their posts
             raise BadRecord(f"job {job.uid} has no step {index}")
-        planned = planned_steps[index].id if index < len(planned_steps) else ""
+        planned = planned_steps[index].id if is_planned else ""
         if record["kind"] == "step.started":
             await steps.start(tx, job.row, index, name=record["name"], step_id=planned, log_from=record["from"], at=at)
             return

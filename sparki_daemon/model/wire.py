@@ -7,7 +7,8 @@ Spool records are JSON lines, in the order in which they happened. Each has `kin
 (milliseconds since 1970, UTC), and by kind:
 
 - `job.started`
-- `step.started`: `step` (index from 0), `name`, `from` (byte offset in the job's log where the step's text begins)
+- `step.started`: `step` (index from 0; below it for what actions do before the first), `name`, `from` (byte offset in the job's log where
+  the step's text begins)
 - `step.held`: `step`, `name`, `from`, `to` (the log's size), `hold` (path of a file with the failed step's environment and folder; the job
   goes on when it is removed)
 - `step.finished`: `step`, `name`, `outcome`, `conclusion` (success, failure, cancelled, skipped), `exit_code` (or null), `duration_ms`,

@@ -34,6 +34,17 @@ def read(data: bytes, file: str, dialect: Dialect | None = None) -> Document:
     What Sparki can't run is no error here: `Document.unsupported` has it, and `plan` refuses it.
     Raises SparkiError with all that GitHub would refuse, in file order, 100 at most and then how many more.
     """
+    document, errors = look(data, file, dialect)
+    if errors:
+        raise SparkiError(*errors)
+    return document
+
+
+def look(data: bytes, file: str, dialect: Dialect | None = None) -> tuple[Document, tuple[Problem, ...]]:
+    """As `read`, with the errors beside the document; of a file with errors the document is good for its `warnings` only.
+
+    Raises SparkiError for what is no YAML, or no mapping.
+    """
     dialect = dialect or dialect_of(file)
     root, text, repeated = load_with_problems(data, file)
     source = SourceText(text)
@@ -53,22 +64,22 @@ def read(data: bytes, file: str, dialect: Dialect | None = None) -> Document:
         *graph_problems(document.jobs),
     ]
     problems += _strategy_problems(document, {(at.line, at.column) for problem in _errors(shape.problems) if (at := problem.at)})
-    errors = _errors(problems)
-    if errors:
-        raise SparkiError(*_capped(_in_order(errors)))
+    errors = tuple(_capped(_in_order(_errors(problems))))
+    unsupported = tuple(_in_order(problem for problem in problems if problem.code.startswith(UNSUPPORTED)))
+    document = replace(document, text=text, unsupported=unsupported)
+    return _with_warnings(document, root, shape, source, {problem.at for problem in errors}), errors
+
+
+def _with_warnings(document: Document, root: MappingNode, shape: Shape, source: SourceText, told: Collection[Position | None]) -> Document:
+    """The document with what is to be warned of and what reads secrets; nothing at the places that are `told` already."""
 
     def locate(scalar: ScalarNode, offset: int) -> Position:
-        return Position(file, *source.place(scalar, offset))
+        return Position(document.file, *source.place(scalar, offset))
 
     uses = {scalar: tuple(use for tree in trees for use in references(tree)) for scalar, trees in shape.expressions.items()}
-    warnings = [*islice(name_warnings(document, root, uses, locate), MAX_PROBLEMS), *gap_warnings(root, text, file)]
-    return replace(
-        document,
-        unsupported=tuple(_in_order(problems)),
-        warnings=tuple(_in_order(warnings)),
-        reads=tuple(empty_reads(root, uses, locate)),
-        text=text,
-    )
+    found = (problem for problem in name_warnings(document, root, uses, locate) if problem.at not in told)
+    warnings = [*islice(found, MAX_PROBLEMS), *gap_warnings(root, document.text, document.file)]
+    return replace(document, warnings=tuple(_in_order(warnings)), reads=tuple(empty_reads(root, uses, locate)))
 
 
 def _strategy_problems(document: Document, misshapen: Collection[tuple[int, int]]) -> Iterator[Problem]:

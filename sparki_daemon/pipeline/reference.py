@@ -67,6 +67,9 @@ there. What is kept depends on the folder. All jobs are given your own caches of
 used as they are, nothing is copied, and `cache-hit` says whether a job with such a key has ended well here. A folder in the job's home or
 workspace (pnpm's store, yarn's own) is saved when the job succeeds, and restored. Of pipenv and poetry the downloads are kept and not the
 virtual environments, and `cache-hit` stays false (SPK022).
+
+As on GitHub, setup-python has the job's later output searched for Python's tracebacks, and setup-node for what tsc and ESLint say: each
+becomes an annotation. `::remove-matcher owner=python::` (or `tsc`, `eslint-stylish`, `eslint-compact`) ends that.
 """
 
 

@@ -57,7 +57,7 @@ def _finite(value: Any) -> Any:
 def step_name(step: StepPlan) -> str:
     """What GitHub calls a step before its name is computed: `name`, else `Run` and the action or the first line."""
     if step.name is not None and step.name.text.strip():
-        return step.name.text.strip()
+        return step.name.text.strip().splitlines()[0].rstrip()
     script = step.run.text.strip() if step.run is not None else step.uses
     return f"Run {script.splitlines()[0] if script else ''}".strip()
 

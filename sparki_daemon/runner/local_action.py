@@ -60,9 +60,12 @@ def pre_steps(job: Job, frame: Frame) -> list[Step]:
         except (SparkiError, OSError):
             continue
         if action.pre:
-            post = Post("Pre", action.pre_if or ALWAYS, {}, lambda step, action=action: _pre(step, action))  # type: ignore[misc]
-            found.append(Step(job, plan, frame, post=post, pre=True))
-    return found
+            found.append((plan, action))
+    return [Step(job, plan, frame, post=_as_pre(action, at - len(found)), pre=True) for at, (plan, action) in enumerate(found)]
+
+
+def _as_pre(action: LocalAction, index: int) -> Post:
+    return Post("Pre", action.pre_if or ALWAYS, {}, lambda step: _pre(step, action), index)
 
 
 def _pre(step: Step, action: LocalAction) -> launch.Start:

@@ -34,6 +34,7 @@ class Post:
     condition: Template
     state: dict[str, str]  # what the step has left for it
     start: Callable[[Step], launch.Start]
+    index: int = 0  # of what comes before the first step, from below 0; the others are counted as they begin
 
 
 class Step:
@@ -63,7 +64,7 @@ class Step:
         self.held = False
         self.ran_with: tuple[dict[str, str], str] | None = None  # the environment and the folder of its process
         self._outer = outer
-        self._index = plan.index  # of its record; a post's is the next behind those of the plan's steps
+        self._index = post.index if post else plan.index  # of its record; a post's is the next behind those of the plan's steps
         self._post = post
         self._condition = post.condition if post else plan.condition
         self._before: Obeys | None = None
@@ -187,7 +188,7 @@ class Step:
         job = self.job
         self.title = job.output.masker.mask_text(self.title or self._plain_title())
         self._begun = time.monotonic()
-        if self._post:
+        if self._post and not self.is_pre:
             self._index = len(job.plan.steps) + job.posts_begun
             job.posts_begun += 1
         if self._outer:
@@ -324,7 +325,7 @@ class Step:
     def _title(self) -> str:
         name, script = self.plan.name, self.plan.run
         if name and not self._post:
-            return self.scope.text(name, "name")
+            return _first_line(self.scope.text(name, "name"))  # nothing of it: the plain one
         if script and "${{" in script.text:
             try:
                 return f"Run {_first_line(self.scope.text(script, 'run'))}"
@@ -338,12 +339,12 @@ class Step:
         return self._main_title()
 
     def _main_title(self) -> str:
-        if self.plan.name and "${{" not in self.plan.name.text:
-            return self.plan.name.text
+        if self.plan.name and "${{" not in self.plan.name.text and (name := _first_line(self.plan.name.text)):
+            return name
         if self.plan.run is None:
             return f"Run {self.plan.uses}"
         return f"Run {_first_line(self.plan.run.text)}"
 
 
 def _first_line(text: str) -> str:
-    return text.strip().partition("\n")[0].rstrip()
+    return text.strip().partition("\n")[0].partition("\r")[0].rstrip()

@@ -124,3 +124,19 @@ def test_the_pre_script_of_a_mapped_action_runs_before_the_first_step_and_shares
 
     lines = [line for line in said.splitlines() if line in {"pre given", "first", "main kept", "post kept"}]
     assert lines[:4] == ["pre given", "first", "main kept", "post kept"]
+    steps = json.loads(sparki(folder, "show", "latest", "--json"))["jobs"][0]["steps"]
+    uses = "octo/tools/js@v1"
+    assert [(one["index"], one["name"]) for one in steps] == [
+        (-1, f"Pre Run {uses}"),
+        (0, "Run echo first"),
+        (1, "Run actions/checkout@v4"),
+        (2, f"Run {uses}"),
+        (3, f"Post Run {uses}"),
+    ]
+    assert "pre given" not in sparki(folder, "logs", "latest", "a", "--step", "1")
+    assert "pre given" in sparki(folder, "logs", "latest", "a", "--step", f"Pre Run {uses}")
+    by_step = [json.loads(line) for line in sparki(folder, "logs", "latest", "--json").splitlines()]
+    assert [(one["step"], one["text"]) for one in by_step if one["text"] in {"pre given", "first"}] == [
+        (f"Pre Run {uses}", "pre given"),
+        ("Run echo first", "first"),
+    ]

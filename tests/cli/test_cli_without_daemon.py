@@ -276,3 +276,17 @@ def test_a_suspicious_name_is_a_warning_with_a_suggestion_in_every_form(sparki: 
     assert "did you mean 'event'?" in told.stderr
     assert found["errors"] == []
     assert [(one["line"], one["hint"]) for one in found["warnings"]] == [(5, "did you mean 'event'?")]
+
+
+def test_a_file_with_errors_shows_its_warnings_too(sparki: Program) -> None:
+    text = "on: push\njobs:\n  a:\n    needs: none\n    runs-on: x\n    steps: [{run: 'echo ${{ github.evnt }} ${{ nope.x }}'}]\n"
+    (sparki.cwd / "odd.yml").write_text(text)
+    told = sparki("validate", "odd.yml")
+    found = json.loads(sparki("validate", "odd.yml", "--json").stdout)["files"][0]
+    github = sparki("validate", "odd.yml", "--format", "github").stdout.splitlines()
+
+    assert told.returncode == 2
+    assert "did you mean 'event'?" in told.stderr
+    assert [(one["code"], one["line"]) for one in found["errors"]] == [("unknown_need", 4), ("unknown_context", 6)]
+    assert [(one["code"], one["line"]) for one in found["warnings"]] == [("unknown_property", 6)]
+    assert [line.split(" ")[0] for line in github] == ["::error", "::error", "::warning"]

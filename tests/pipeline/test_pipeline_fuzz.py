@@ -17,7 +17,7 @@ from sparki_daemon.pipeline.differences import Machine, differences, in_short
 from sparki_daemon.pipeline.expand import expand, with_legs
 from sparki_daemon.pipeline.needs import Graph
 from sparki_daemon.pipeline.plan import plan
-from sparki_daemon.pipeline.reader import read
+from sparki_daemon.pipeline.reader import look, read
 from sparki_daemon.pipeline.render import plan_json, plan_text
 from sparki_daemon.pipeline.script import ports, programs, temp_paths
 from sparki_daemon.pipeline.settings import read_settings
@@ -61,7 +61,10 @@ def all_stages(text: str, file: str = "ci.yml") -> Plan | None:
     """The plan with every job expanded; None where the file is refused, which must name a place in it."""
     lines = text.encode().decode("utf-8-sig").count("\n") + 1
     try:
-        document = read(text.encode(), file)
+        document, wrong = look(text.encode(), file)
+        assert all(problem.at is not None and problem.at.line <= lines for problem in document.warnings)
+        if wrong:
+            raise SparkiError(*wrong)
         made = plan(document, github={"ref": "refs/heads/main", "ref_name": "main"}, source_in_place=file != "ci.yml")
     except SparkiError as error:
         hold_places(error, lines)

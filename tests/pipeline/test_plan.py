@@ -233,6 +233,7 @@ def test_lines_of_a_plan_for_people_are_never_long_nor_broken() -> None:
         (StepPlan(index=0, line=1, column=1, uses="a/b@c"), "Run a/b@c"),
         (StepPlan(index=0, line=1, column=1, name=Template(" x "), run=Template("a")), "x"),
         (StepPlan(index=0, line=1, column=1, name=Template(" "), run=Template("a")), "Run a"),
+        (StepPlan(index=0, line=1, column=1, name=Template("\n one \n two\n"), run=Template("a")), "one"),
     ],
 )
 def test_a_step_without_a_name_is_called_by_what_it_runs(step: StepPlan, name: str) -> None:

@@ -44,6 +44,16 @@ def test_a_step_is_named_by_the_first_line_of_what_it_runs(runner: Driver) -> No
     assert [record["name"] for record in done.steps] == [f"Run echo {'0' * 40}", "In Linux"]
 
 
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [("\n  two words \r\nmore\n", "two words"), ("${{ 'a' }}\nb", "a"), ("${{ '' }}", "Run true"), (" \n ", "Run true")],
+)
+def test_a_name_of_several_lines_is_its_first_and_one_of_nothing_is_none(runner: Driver, name: str, shown: str) -> None:
+    done = runner.do(step("true", name=name), "exit 1", step("true", name=name))  # the last is skipped
+
+    assert [record["name"] for record in done.steps] == [shown, "Run exit 1", shown]
+
+
 def test_each_step_has_its_own_range_of_the_log(runner: Driver) -> None:
     done = runner.do("echo one", "echo two")
 

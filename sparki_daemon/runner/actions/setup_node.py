@@ -34,10 +34,11 @@ def main(call: Call) -> int:
     version = "v" + ".".join(map(str, node.version))
     call.output("node-version", version)
     call.say(f"Node.js {version}: {node.path}")
-    from sparki_daemon.runner.actions import node_packages  # noqa: PLC0415  # in the fork, where nobody else pays
+    from sparki_daemon.runner.actions import node_packages, problem_matchers  # noqa: PLC0415  # in the fork, where nobody else pays
 
     try:
         node_packages.bring(call, [f"{prefix}/bin", folder])
+        problem_matchers.register(call, problem_matchers.NODE)
     except (ValueError, OSError) as error:
         return call.fail(str(error))
     return 0

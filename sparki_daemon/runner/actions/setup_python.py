@@ -41,7 +41,18 @@ def main(call: Call) -> int:
             call.export("PKG_CONFIG_PATH", f"{prefix}/lib/pkgconfig")
         call.output("python-version", version)
         call.output("python-path", f"{folder}/bin/python")
-    return _bring_packages(call, *made[-1][:2])
+    code = _bring_packages(call, *made[-1][:2])
+    return code or _register(call)
+
+
+def _register(call: Call) -> int:
+    from sparki_daemon.runner.actions import problem_matchers  # noqa: PLC0415  # in the fork, where nobody else pays
+
+    try:
+        problem_matchers.register(call, problem_matchers.PYTHON)
+    except OSError as error:
+        return call.fail(f"{error.strerror}: '{error.filename}'")
+    return 0
 
 
 def _bring_packages(call: Call, folder: str, version: str) -> int:
