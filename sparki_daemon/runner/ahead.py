@@ -21,9 +21,10 @@ from sparki_daemon.runner.child import spawn
 if TYPE_CHECKING:
     from sparki_daemon.model.plan import StepPlan
     from sparki_daemon.runner.job import Job
+    from sparki_daemon.runner.loop import Loop
     from sparki_daemon.runner.step import Step
 
-DEPTH = 2  # steps: with one the next shell is still starting when it is wanted
+DEPTH = 2  # shells that wait: with one the next shell is still starting when it is wanted
 LIFE_S = 0.2
 SHORT_S = 0.05  # a step that took no longer lets expect more of its kind
 MOST_BYTES = 512  # of a script: a shell reads a FIFO byte by byte
@@ -47,22 +48,36 @@ class _Shell:
 class Ahead:
     """The waiting shells of one job."""
 
-    def __init__(self, job: Job) -> None:
-        self._job = job
+    def __init__(self, loop: Loop, name: str) -> None:
+        self._loop = loop
+        self._timer = f"ahead {name}"
         self._waiting: dict[int, _Shell] = {}  # by the step's index
 
+    @property
+    def pids(self) -> list[int]:
+        """The shells that wait."""
+        return [shell.pid for shell in self._waiting.values()]
+
     def begin(self, step: Step) -> None:
-        """`step` runs now: start the shells of those that come next, if they are likely to be wanted at once."""
-        if self._job.last_step_s > SHORT_S or not step.is_own or step.is_post:
+        """`step` runs now: start the shells of the next ones, and make the next job ready, if they are likely to be wanted at once."""
+        job = step.job
+        if job.host.last_step_s > SHORT_S or not step.is_own or step.is_post:
             return
-        for plan in self._job.plan.steps[step.plan.index + 1 :][:DEPTH]:
-            if plan.index not in self._waiting and _may_wait(plan, step):
+        following = step.plan.index + 1
+        self.start(job, following)
+        if following == len(job.plan.steps) and not job.posts:
+            job.host.look_ahead()
+
+    def start(self, job: Job, first: int) -> None:
+        """Start the shells of the job's steps from the one with index `first` on."""
+        for plan in job.plan.steps[first:][:DEPTH]:
+            if plan.index not in self._waiting and _may_wait(plan, job):
                 try:
-                    self._waiting[plan.index] = self._start(plan, step)
+                    self._waiting[plan.index] = _start(plan, job)
                 except (OSError, ValueError, shells.ShellError):  # told when the step itself finds it so
-                    return
+                    break
         if self._waiting:
-            self._job.host.loop.after("ahead", LIFE_S, self.close)
+            self._loop.after(self._timer, LIFE_S, self.close)
 
     def take(self, index: int, command: list[str], env: dict[str, str], folder: str, path: str, script: bytes) -> int | None:
         """The pid of the shell that waits for this step, which has its script now; None: there is none, or it would not be the same."""
@@ -90,37 +105,37 @@ class Ahead:
 
     def close(self) -> None:
         """End the shells that wait."""
-        self._job.host.loop.drop("ahead")
+        self._loop.drop(self._timer)
         while self._waiting:
             _end(self._waiting.popitem()[1])
 
-    def _start(self, plan: StepPlan, step: Step) -> _Shell:
-        job = self._job
-        own = {name: template.text for name, template in plan.env}
-        env = launch.variables(job, step.frame, plan, {**job.env, **own})
-        shell = launch.shell(plan, step.frame, lambda template: template.text, job.host.programs, env)
-        program = job.host.programs.find(shell.program, env)
-        if program is None:
-            raise FileNotFoundError(shell.program)
-        path = launch.script_path(job, plan, shell)
-        command = [program, *shell.command(path)[1:]]
-        seen = _seen(program, job.workspace)
-        os.mkfifo(path, 0o600)
-        # Held open for both: the shell's opening waits for nobody, and its reading ends when this is closed.
-        fifo = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
-        try:
-            pid = spawn(command, env, job.workspace, job.output.write_fd)
-            pidfd = os.pidfd_open(pid)
-        except (OSError, ValueError):
-            os.close(fifo)  # a shell that was started ends with it
-            launch.remove(path)
-            raise
-        return _Shell(pid, pidfd, fifo, path, command, env, seen, time.monotonic())
+
+def _start(plan: StepPlan, job: Job) -> _Shell:
+    own = {name: template.text for name, template in plan.env}
+    env = launch.variables(job, job.frame, plan, {**job.env, **own})
+    shell = launch.shell(plan, job.frame, lambda template: template.text, job.host.programs, env)
+    program = job.host.programs.find(shell.program, env)
+    if program is None:
+        raise FileNotFoundError(shell.program)
+    path = launch.script_path(job, plan, shell)
+    command = [program, *shell.command(path)[1:]]
+    seen = _seen(program, job.workspace)
+    os.mkfifo(path, 0o600)
+    # Held open for both: the shell's opening waits for nobody, and its reading ends when this is closed.
+    fifo = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        pid = spawn(command, env, job.workspace, job.output.write_fd)
+        pidfd = os.pidfd_open(pid)
+    except (OSError, ValueError):
+        os.close(fifo)  # a shell that was started ends with it
+        launch.remove(path)
+        raise
+    return _Shell(pid, pidfd, fifo, path, command, env, seen, time.monotonic())
 
 
-def _may_wait(plan: StepPlan, step: Step) -> bool:
+def _may_wait(plan: StepPlan, job: Job) -> bool:
     """Whether all that a step's shell is started with is known before the step's turn."""
-    frame, env = step.frame, {**step.job.base_env, **step.job.env}
+    env, frame = {**job.base_env, **job.env}, job.frame
     shell = plan.shell or frame.shell
     return (
         plan.run is not None

@@ -8,6 +8,7 @@ import os
 import sys
 import traceback
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,6 +52,9 @@ class Host:
     waiting: deque[JobSpec] = field(default_factory=deque)  # what it is to do after the present one
     run_files: RunFiles = field(default_factory=RunFiles)
     programs: Programs = field(default_factory=Programs)
+    last_step_s: float = math.inf  # what the last step took, of whatever job
+    look_ahead: Callable[[], None] = lambda: None  # called while the last step of a job runs
+    next: Job | None = None  # the job that comes after the present one, made ready
 
 
 class Job:
@@ -61,6 +65,7 @@ class Job:
     env: dict[str, str]  # what the env context has beside a step's own: the workflow's, the job's, that of GITHUB_ENV
     base_env: dict[str, str]  # variables below it
     fixed_env: dict[str, str]  # and above it
+    frame: Frame  # of its own steps
 
     def __init__(self, host: Host, spec: JobSpec) -> None:
         self.host = host
@@ -79,14 +84,14 @@ class Job:
         self.posts_of_pres: set[int] = set()  # the steps whose post was left by their pre
         self.states: dict[int, dict[str, str]] = {}  # what pre, main and post of a step leave each other
         self.spec = spec
-        self.ahead = Ahead(self)
-        self.last_step_s = math.inf  # what the last step took
+        self.ahead = Ahead(host.loop, self.uid)
         self._held: list[dict[str, Any]] = []
         self._ended: list[dict[str, Any]] = []  # the records of its steps' ends
         self._reason = ""
         self._orphaned = False
         self._broken = False
         self._step: Step | None = None
+        self._ready = False
         self._outputs: dict[str, str] = {}
         self._result = ""
 
@@ -95,19 +100,41 @@ class Job:
         self.hold({"kind": "job.started"})
         steps: list[StepPlan] = []
         try:
-            self._prepare()
-            frame = Frame(self.scope, self.plan.steps, shell=self.plan.shell, working_directory=self.plan.working_directory)
-            for step in self._pre_steps(frame):
+            if not self._ready:
+                self._read()
+                self._prepare()
+            self._limit_time()
+            for step in self._pre_steps(self.frame):
                 self._do(step)
             steps = [*reversed(self.plan.steps)]
             while (steps or self.posts) and not self._orphaned:
-                self._do(Step(self, steps.pop(), frame) if steps else self.posts.pop())
+                self._do(Step(self, steps.pop(), self.frame) if steps else self.posts.pop())
             self._outputs = self._evaluate_outputs()
         except (BadValue, OSError) as error:
             self._fail(str(error))
         except Exception as error:
             self._break(error)
         self._end(lost=self._orphaned and bool(steps or self.posts))
+
+    def get_ready(self) -> bool:
+        """Make its folders and start its first shells while the job before it still runs; False: it needs to know of that one first.
+
+        After this comes `run` or `discard`. Raises what `_prepare` raises.
+        """
+        self._read()
+        if self.run_file.spec.get("actions") or any("${{" in template.text for _, template in (*self.run_file.env, *self.plan.env)):
+            return False
+        self._prepare()
+        self._ready = True
+        self.ahead.start(self, 0)
+        return True
+
+    def discard(self) -> None:
+        """It is not to be run after all: leave nothing of it."""
+        self.ahead.close()
+        self.output.close()
+        self.host.folders.put_away_temp(self.temp)
+        self.host.folders.put_away_work(self.work)
 
     @property
     def gave(self) -> dict[str, str] | None:
@@ -157,11 +184,15 @@ class Job:
 
     # -- the work ------------------------------------------------------------------------------------------------------
 
+    def _read(self) -> None:
+        """Learn what there is to do. Raises OSError, and what a broken run file raises."""
+        self.run_file = self.host.run_files.get(self.spec["run_file"])
+        self.plan = self.run_file.job(self.spec["key"])
+        self.frame = Frame(self.scope, self.plan.steps, shell=self.plan.shell, working_directory=self.plan.working_directory)
+
     def _prepare(self) -> None:
-        """Folders, contexts, variables. Raises BadValue, OSError, and what a broken run file raises."""
-        host, spec = self.host, self.spec
-        run = self.run_file = host.run_files.get(spec["run_file"])
-        self.plan = run.job(spec["key"])
+        """Folders, contexts, variables. Raises BadValue, OSError, ValueError."""
+        host, spec, run = self.host, self.spec, self.run_file
         host.folders.make(self.work, self.temp)
         files = {name: f"{self.temp}/{name}" for name in ENV_FILES}
         github = {**run.github, **files, "job": self.plan.base, "workspace": self.workspace}
@@ -186,7 +217,10 @@ class Job:
         if run.npmrc is not None:
             write_atomic(f"{self.temp}/npmrc", run.npmrc, durable=False)
             self.base_env["NPM_CONFIG_USERCONFIG"] = f"{self.temp}/npmrc"
-        template = self.plan.timeout_minutes
+
+    def _limit_time(self) -> None:
+        """Raises BadValue."""
+        template, host = self.plan.timeout_minutes, self.host
         minutes = self.scope.minutes(template) if template else host.limits.job_minutes
         if minutes > 0:
             host.loop.after("job", minutes * host.limits.minute_s, lambda: self._time_out(minutes))
@@ -289,7 +323,7 @@ class Job:
         self.ahead.close()
         for timer in ("job", "step", "ladder", "reap", "cleanup"):
             host.loop.drop(timer)
-        left = end_children(term_s=0 if self.forced else host.limits.left_over_s)
+        left = end_children(host.next.ahead.pids if host.next else (), term_s=0 if self.forced else host.limits.left_over_s)
         output.drain()
         if left:
             output.line(f"Ended what the steps had left running: {', '.join(left)}")

@@ -13,6 +13,7 @@ from sparki_daemon.runner.child import Limits
 from sparki_daemon.runner.job import Host, Job
 from sparki_daemon.runner.link import Link
 from sparki_daemon.runner.loop import READ, Loop
+from sparki_daemon.runner.scope import BadValue
 from sparki_daemon.runner.spool import Spool
 from sparki_daemon.runner.workspace import Folders
 from sparki_daemon.system.clock import now_ms
@@ -62,6 +63,7 @@ class Runner:
         self._link = Link(self._loop, folder, name, self._spool, self)
         mark = f"{home_digest(home)}.{name}"
         self._host = Host(name, home, self._loop, self._spool, self._link, limits, Folders(name), mark, self._waiting)
+        self._host.look_ahead = self._look_ahead
 
     def run(self, death_fd: int) -> None:
         """Serve until told to quit, or until the supervisor is dead; what has begun is ended first."""
@@ -69,12 +71,16 @@ class Runner:
         while not (self._orphaned or (self._leaving and not self._waiting)):
             if self._waiting:
                 spec = self._waiting.popleft()
+                self._keep_ready(spec)
                 if self._may_begin(spec):
                     self._work(spec)
                 else:
+                    self._keep_ready(None)
                     self._return(spec)
             else:
+                self._keep_ready(None)
                 self._loop.turn()
+        self._keep_ready(None)
         self._link.flush()
         self._link.close()
         self._host.folders.close()
@@ -90,6 +96,26 @@ class Runner:
         spec["needs"][before["base"]] = {"result": "success", "outputs": outputs}
         return True
 
+    def _look_ahead(self) -> None:
+        """The last step of the present job runs: make the link after it ready, if that is what comes next."""
+        spec, job = self._waiting[0] if self._waiting else None, self._job
+        after = spec.get("after") if spec else None
+        if not (spec and job and after) or self._host.next or (after["job"], after["epoch"]) != (job.uid, job.epoch):
+            return
+        try:
+            self._host.next = Job(self._host, spec)
+            if not self._host.next.get_ready():
+                self._keep_ready(None)
+        except (BadValue, OSError, ValueError, KeyError):  # told in its turn
+            self._keep_ready(None)
+
+    def _keep_ready(self, spec: JobSpec | None) -> None:
+        """What was made ready is thrown away unless it is for `spec`."""
+        ready = self._host.next
+        if ready and ready.spec is not spec:
+            self._host.next = None
+            ready.discard()
+
     def _remember(self, job: Job) -> None:
         if job.gave is not None:
             self._gave[job.uid, job.epoch] = job.gave
@@ -98,7 +124,8 @@ class Runner:
 
     def _work(self, spec: JobSpec) -> None:
         try:
-            self._job = Job(self._host, spec)
+            self._job = self._host.next or Job(self._host, spec)
+            self._host.next = None
         except OSError as error:  # no descriptor is left for its output
             self._tell_end(spec["job"], spec["epoch"], "failure", f"runner_error: {error.strerror}", begun=True)
             return

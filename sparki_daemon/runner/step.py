@@ -307,14 +307,14 @@ class Step:
     def _tell_end(self, outcome: str, conclusion: str, end: int) -> None:
         job, effects = self.job, self.effects
         self._told = False
-        job.last_step_s = time.monotonic() - self._begun
+        job.host.last_step_s = time.monotonic() - self._begun
         job.hold({
             "kind": "step.finished",
             **self._record(),
             "outcome": outcome,
             "conclusion": conclusion,
             "exit_code": self._exit_code,
-            "duration_ms": 0 if outcome == SKIPPED else round(job.last_step_s * 1000),
+            "duration_ms": 0 if outcome == SKIPPED else round(job.host.last_step_s * 1000),
             "to": end,
             "reason": job.output.masker.mask_text(effects.reason),
             "left": [],
