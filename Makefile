@@ -16,6 +16,7 @@ $(STAMP): pyproject.toml constraints.txt
 
 demo: $(STAMP)
 	sh examples/demo.sh
+	sh examples/demo_deploy.sh
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -n 2

@@ -86,7 +86,8 @@ class Follow:
             for step in ended:
                 if step.get("asked", True):
                     self._print(step_line(self._output, step))
-            if event["kind"] == "deployment.waiting" and not self._output.live:  # the painted line says it anyway
+            of_run = all(one["for"] == "run" for one in self._view.waits)  # told before the following began
+            if event["kind"] == "deployment.waiting" and not of_run and not self._output.live:  # the painted line says it anyway
                 self._print(f"  {self._output.glyph('waiting')} {waits_line(self._view.waits)}")
 
     def _tick(self) -> None:
