@@ -17,11 +17,15 @@ if TYPE_CHECKING:
     from typing import Any
 
 Once = Callable[["dict[str, Any]", "list[RunView]"], int]
-APART_S = 1.1  # so much lies between the two starts at least: a time in seconds differs then
+MOST = 10  # notes of a kind that are shown
+APART_S = 1.1  # so much lies between the two runs at least: a time in seconds differs then
 
 
 def check_inputs(output: Output, engine: Engine, request: dict[str, Any], once: Once) -> int:
-    """Run with the reads of jobs with a cache traced, and tell what they read and did not declare; 1 if there is any."""
+    """Run with the reads of jobs with a cache traced, and tell what they read and did not declare; 1 if there is any.
+
+    What the declaration could not tell (folders that were listed, files outside of the source) is a note, and no fault.
+    """
     views: list[RunView] = []
     code = once(request, views)
     jobs = list(_checked(engine, views, request["directory"]))
@@ -31,14 +35,26 @@ def check_inputs(output: Output, engine: Engine, request: dict[str, Any], once: 
         paths = kept.get("undeclared", [])
         found += len(paths) + ("note" in kept)
         if output.as_json:
-            output.document(_line("cache.undeclared", {"run": run, "job": job["id"], "files": paths, "note": kept.get("note")}))
-            continue
-        for path in paths:
-            output.line(f"job '{printable(job['id'])}' read {printable(path)}, which its cache does not declare")
-        if "note" in kept:
-            output.line(f"job '{printable(job['id'])}': {printable(kept['note'])}")
+            more = {name: kept.get(name, []) for name in ("listed", "outside")}
+            output.document(_line("cache.undeclared", {"run": run, "job": job["id"], "files": paths, **more, "note": kept.get("note")}))
+        else:
+            _tell_reads(output, job["id"], kept)
     _say_the_end(output, len(jobs), "read nothing that is not declared" if not found else "")
     return code or (1 if found else 0)
+
+
+def _tell_reads(output: Output, job: str, kept: dict[str, Any]) -> None:
+    name = f"job '{printable(job)}'"
+    for path in kept.get("undeclared", ()):
+        output.line(f"{name} read {printable(path)}, which its cache does not declare")
+    if "note" in kept:
+        output.line(f"{name}: {printable(kept['note'])}")
+    for key, why in (("listed", "listed {}: a new file there would not be noticed"), ("outside", "read {}, which no cache can declare")):
+        paths = kept.get(key, ())
+        for path in paths[:MOST]:
+            output.note(f"note: {name} {why.format(printable(path))}")
+        if len(paths) > MOST:
+            output.note(f"note: {name}: {len(paths) - MOST} more like that, `--json` has them all")
 
 
 def check_reproducible(output: Output, engine: Engine, request: dict[str, Any], once: Once) -> int:
@@ -47,7 +63,6 @@ def check_reproducible(output: Output, engine: Engine, request: dict[str, Any], 
         runs: list[list[RunView]] = []
         codes: list[int] = []
         for name in ("first", "second"):
-            started = time.monotonic()
             views: list[RunView] = []
             folder = os.path.join(scratch, name)
             codes.append(once({**request, "no_cache": True, "copy_outputs_to": folder}, views))
@@ -55,7 +70,7 @@ def check_reproducible(output: Output, engine: Engine, request: dict[str, Any], 
             if codes[-1] not in (0, 1):  # interrupted, or nobody listens any more
                 return codes[-1]
             if name == "first":
-                time.sleep(max(0.0, started + APART_S - time.monotonic()))
+                time.sleep(APART_S)
         return _compare(output, engine, request["directory"], runs, scratch) or max(codes)
 
 

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 def check(job: Job, spec: CacheSpec) -> dict[str, Any]:
-    """`undeclared` (paths) or `copied` (how many files), whichever is asked for; else `note`: why not."""
+    """What `reads.check` gives (paths), or `copied` (how many files), whichever is asked for; else `note`: why not."""
     try:
         if spec.get("tracer"):
-            return {"undeclared": reads.undeclared(job)}
+            return reads.check(job)
         return {"copied": _copy(job, os.path.join(spec["copy_to"], job.spec["key"]))}
     except (SparkiError, BadPattern, OSError) as error:
         return {"note": f"the check could not be done: {error}"}

@@ -14,6 +14,7 @@ from typing import Any
 
 from sparki_daemon.model.plan import JobPlan, StepPlan
 from sparki_daemon.model.spec import CacheSpec, JobSpec
+from sparki_daemon.runner import tracer
 from sparki_daemon.runner.ahead import Ahead
 from sparki_daemon.runner.child import Limits
 from sparki_daemon.runner.environment import job_layer, own_programs, runner_context, with_paths
@@ -31,7 +32,6 @@ from sparki_daemon.runner.workspace import ENV_FILES, Folders
 from sparki_daemon.system.clock import now_ms
 from sparki_daemon.system.files import write_atomic
 from sparki_daemon.system.nonce import VARIABLE
-from sparki_daemon.system.tree import end_children
 
 ORPHANED = "the supervisor died"
 FEW_AHEAD = 2  # with fewer jobs in hand the builder hears of an end at once, so that the next ones are here before these are done
@@ -323,7 +323,8 @@ class Job:
         self.ahead.close()
         for timer in ("job", "step", "ladder", "reap", "cleanup"):
             host.loop.drop(timer)
-        left = end_children(host.next.ahead.pids if host.next else (), term_s=0 if self.forced else host.limits.left_over_s)
+        keep = host.next.ahead.pids if host.next else ()
+        left = tracer.end_all(self, keep, term_s=0 if self.forced else host.limits.left_over_s)
         output.drain()
         if left:
             output.line(f"Ended what the steps had left running: {', '.join(left)}")

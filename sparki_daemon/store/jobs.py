@@ -233,7 +233,7 @@ def _move_sql(event: JobEvent) -> str:
     changes = END if target in TERMINAL else CHANGES[event]
     if event is JobEvent.CACHED:
         changes += ", log = :log, started = :at, cache = :cache"
-    elif event is JobEvent.PASSED:
+    elif target in TERMINAL:
         changes += ", cache = CASE :cache WHEN '' THEN cache ELSE :cache END"
     legal = ", ".join(f"'{state}'" for state in sources)
     return f"""
