@@ -35,6 +35,8 @@ def _suite(root: ET.Element, run: dict[str, Any], job: dict[str, Any]) -> None:
     suite = ET.SubElement(root, "testsuite", name=name, time=_seconds(_took_ms(job)))
     if job["started"]:
         suite.set("timestamp", job["started"].removesuffix("Z"))
+    for test in (job.get("tests") or {}).get("failing", ()):
+        _test_case(suite, name, test, tolerated=job["tolerated"])
     for step in job["steps"]:
         _case(suite, name, step, tolerated=job["tolerated"])
     if not job["steps"] or (job["status"] in ("failure", "lost", "cancelled") and suite.find("testcase/failure") is None):
@@ -43,6 +45,17 @@ def _suite(root: ET.Element, run: dict[str, Any], job: dict[str, Any]) -> None:
     suite.set("failures", str(len(suite.findall("testcase/failure"))))
     suite.set("errors", str(len(suite.findall("testcase/error"))))
     suite.set("skipped", str(len(suite.findall("testcase/skipped"))))
+
+
+def _test_case(suite: ET.Element, job: str, test: dict[str, Any], *, tolerated: bool) -> None:
+    """A failing test of a step's own report: what passed there stands in that report."""
+    case = ET.SubElement(suite, "testcase", name=_clean(test["name"]), classname=_clean(f"{job} / {test['suite']}"), time="0.000")
+    for key in ("file", "line"):
+        if test[key]:
+            case.set(key, _clean(str(test[key])))
+    if not tolerated:
+        message = _clean(test["message"])
+        ET.SubElement(case, test["kind"], message=message.partition("\n")[0], type=test["kind"]).text = message
 
 
 def _case(suite: ET.Element, classname: str, step: dict[str, Any], *, tolerated: bool) -> None:

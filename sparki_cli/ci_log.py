@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 
+from sparki_cli.failing import MOST, in_short, said
 from sparki_cli.render import duration, printable
 
 TYPE_CHECKING = False
@@ -197,10 +198,21 @@ class CiLog:
     def _tell_end(self, data: dict[str, Any]) -> None:
         self._end_line()
         status, reason = data.get("status", ""), data.get("reason") or ""
+        self._tell_tests(data)
         tolerated = ", tolerated" if data.get("tolerated") and status == "failure" else ""
         why = f" ({printable(reason)})" if reason else ""
         took = f" in {duration(data['took_ms'])}" if data.get("took_ms") is not None else ""
-        self._say(f"{data['label']}: {status}{tolerated}{why}{took}\n")
+        tests = f", {told}" if (told := in_short(data.get("tests"))) else ""
+        self._say(f"{data['label']}: {status}{tolerated}{tests}{why}{took}\n")
+
+    def _tell_tests(self, data: dict[str, Any]) -> None:
+        """Name the tests that failed, each at its place: as errors where they made the job fail."""
+        tests = data.get("tests") or {"failing": (), "failed": 0}
+        level = "error" if data.get("status") == "failure" and not data.get("tolerated") else "warning"
+        for test in tests["failing"][:MOST]:
+            self._say(self._host.annotation(level, printable(said(test)), {name: test[name] for name in ("file", "line") if test[name]}))
+        if tests["failed"] > MOST:
+            self._say(f"{data['label']}: {tests['failed'] - MOST} more tests failed\n")
 
     def _end_line(self) -> None:
         if self._line_open:

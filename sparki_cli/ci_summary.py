@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sparki_cli.failing import MOST, in_short, said
 from sparki_cli.render import duration
 from sparki_cli.view import milliseconds
 
@@ -18,7 +19,10 @@ def summary_markdown(runs: list[dict[str, Any]]) -> str:
 
 
 def _run(run: dict[str, Any]) -> str:
-    lines = [f"## {_cell(run['pipeline'])}: {run['status']}", "", "| job | result | time |", "| --- | --- | --- |"]
+    lines = [f"## {_cell(run['pipeline'])}: {run['status']}", ""]
+    for job in run["jobs"]:
+        lines += _failing(job)
+    lines += ["| job | result | time |", "| --- | --- | --- |"]
     lines += [f"| {_cell(job['name'])} | {_result(job)} | {_took(job)} |" for job in run["jobs"]]
     if remarks := [_remark(remark) for job in run["jobs"] for step in job["steps"] for remark in step["annotations"]]:
         lines += ["", *remarks]
@@ -31,7 +35,23 @@ def _run(run: dict[str, Any]) -> str:
 def _result(job: dict[str, Any]) -> str:
     tolerated = ", tolerated" if job["tolerated"] and job["status"] == "failure" else ""
     reason = f" ({_cell(job['reason'])})" if job["reason"] and job["reason"] != job["status"] else ""
-    return f"{GLYPHS.get(job['status'], '')} {job['status']}{tolerated}{reason}".strip()
+    tests = f", {told}" if (told := in_short(job.get("tests"))) else ""
+    return f"{GLYPHS.get(job['status'], '')} {job['status']}{tolerated}{tests}{reason}".strip()
+
+
+def _failing(job: dict[str, Any]) -> list[str]:
+    """The tests that failed in a job, before anything else is told of it."""
+    tests = job.get("tests")
+    if not tests or not tests["failing"]:
+        return []
+    more = tests["failed"] - len(tests["failing"][:MOST])
+    named = [f"- {_place(test)}{_cell(said(test))}" for test in tests["failing"][:MOST]]
+    return [f"**{_cell(job['name'])}: {in_short(tests)}**", "", *named, *([f"- and {more} more"] if more > 0 else []), ""]
+
+
+def _place(at: dict[str, Any]) -> str:
+    place = ":".join(str(at[name]) for name in ("file", "line") if at.get(name)).replace("`", "")
+    return f"`{place}` " if place else ""
 
 
 def _took(job: dict[str, Any]) -> str:
@@ -41,9 +61,8 @@ def _took(job: dict[str, Any]) -> str:
 
 
 def _remark(remark: dict[str, Any]) -> str:
-    place = ":".join(str(remark[name]) for name in ("file", "line") if remark.get(name))
     said = " ".join(part for part in (remark.get("title") or "", remark["message"]) if part)
-    return f"- **{remark['level']}** {f'`{place}` ' if place else ''}{_cell(said)}"
+    return f"- **{remark['level']}** {_place(remark)}{_cell(said)}"
 
 
 def _cell(text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from sparki_cli.connect import connect, own_directory
+from sparki_cli.failing import failed_remarks, failing, in_short
 from sparki_cli.render import WHITE, Output, duration, printable
 from sparki_cli.view import ENDED, milliseconds
 
@@ -91,15 +92,26 @@ def picture_of(output: Output, shown: dict[str, Any], now_ms: int) -> str:
         *([f"  deployed by {', '.join(shown['deployments'])}"] if shown.get("deployments") else []),
     ]
     for job in shown["jobs"]:
+        lines += _failing(output, job)
+    for job in shown["jobs"]:
         tolerated = ", tolerated" if job.get("tolerated") and job["status"] == "failure" else ""
         cached = ", cached" if job.get("cached") else ""
-        status = f"{output.status(job['status'])}{tolerated}{cached}{_reason(job)}"
+        tests = f", {told}" if (told := in_short(job.get("tests"))) else ""
+        status = f"{output.status(job['status'])}{tolerated}{cached}{tests}{_reason(job)}"
         lines.append(f"  {output.glyph(job['status'])} {printable(job['name'])}  {status}  {_took(output, job, now_ms)}".rstrip())
         for step in job["steps"]:
             lines += [_step(output, step), *(f"        {_remark(output, remark)}" for remark in step.get("annotations", ()))]
     for job in shown["jobs"]:
         lines += _summary(output, job)
     return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def _failing(output: Output, job: dict[str, Any]) -> list[str]:
+    """The failing tests of a job, under a line that names it."""
+    named = failing(output, job.get("tests"), failed_remarks(job["steps"]))
+    warned = [f"    {output.styled('warning', 'yellow')} {printable(text)}" for text in (job.get("tests") or {}).get("warnings", ())]
+    title = [f"  {output.styled('failing in', 'red')} {printable(job['name'])}"] if named else []
+    return [*title, *(f"    {line}" for line in named), *warned]
 
 
 def _summary(output: Output, job: dict[str, Any]) -> list[str]:

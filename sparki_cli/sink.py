@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import time
 
+from sparki_cli.failing import in_short
 from sparki_cli.render import Output, duration, printable
 from sparki_cli.view import JobView, RunView
 
@@ -167,6 +168,8 @@ def job_status(output: Output, job: JobView) -> str:
         text += ", tolerated"
     if job.cached:
         text += ", cached"
+    if tests := in_short(job.tests):
+        text += f", {tests}"
     if job.reason:
         text += f" ({printable(job.reason)})"
     if job.started_ms and not job.cached:

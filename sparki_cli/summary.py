@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sparki_cli.failing import failing
 from sparki_cli.render import Output, duration, printable
 from sparki_cli.sink import job_status
 from sparki_cli.view import RED, JobView, RunView
@@ -22,7 +23,8 @@ def summary(output: Output, view: RunView, excerpts: list[dict[str, Any]]) -> st
     lines = [] if output.quiet else ["", *_green(output, green)]
     for job in red:
         lines.append(f"  {output.glyph(job.status)} {printable(job.name)}  {job_status(output, job)}")
-        lines += _why(output, [excerpt for excerpt in excerpts if excerpt["job"] == job.key])
+        named = [f"      {line}" for line in failing(output, job.tests, job.remarks)]
+        lines += [*named, *_why(output, [excerpt for excerpt in excerpts if excerpt["job"] == job.key], EXCERPT_LINES - len(named))]
     reason = f" ({printable(view.reason)})" if view.reason and view.reason != view.status else ""
     took = f"  {duration(view.duration_ms(view.finished_ms))}" if view.finished_ms else ""
     name = output.styled(printable(view.pipeline), "bold")
@@ -40,14 +42,14 @@ def _green(output: Output, jobs: list[JobView]) -> list[str]:
     return [f"  {output.glyph(status)} {count} jobs  {output.status(status)}" for status, count in counts.items()]
 
 
-def _why(output: Output, excerpts: list[dict[str, Any]]) -> list[str]:
+def _why(output: Output, excerpts: list[dict[str, Any]], most: int) -> list[str]:
     lines = []
     for excerpt in excerpts:
         code = excerpt.get("exit_code")
         why = excerpt.get("reason") or (f"exit code {code}" if code is not None else "failed")
         if excerpt.get("name"):
             lines.append(f"      {printable(excerpt['name'])}: {printable(why)}")
-        lines += [f"      {output.styled(output.bar, 'red')} {line}" for line in excerpt["lines"][-EXCERPT_LINES:]]
+        lines += [f"      {output.styled(output.bar, 'red')} {line}" for line in excerpt["lines"][-most:]]
     return lines
 
 

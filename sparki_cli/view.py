@@ -26,7 +26,21 @@ class StepView:
 
 
 class JobView:
-    __slots__ = ("cached", "finished_ms", "key", "last_line", "name", "reason", "started_ms", "status", "steps", "tolerated", "uid")
+    __slots__ = (
+        "cached",
+        "finished_ms",
+        "key",
+        "last_line",
+        "name",
+        "reason",
+        "remarks",
+        "started_ms",
+        "status",
+        "steps",
+        "tests",
+        "tolerated",
+        "uid",
+    )
 
     def __init__(self, key: str, name: str = "", uid: str = "") -> None:
         self.key = key
@@ -39,6 +53,8 @@ class JobView:
         self.started_ms = 0
         self.finished_ms = 0
         self.steps: dict[int, StepView] = {}
+        self.tests: dict[str, Any] | None = None  # what its test reports say
+        self.remarks: list[dict[str, Any]] = []  # what steps that failed remarked
         self.last_line = ""
 
     @property
@@ -63,6 +79,7 @@ def learned(shown: dict[str, Any]) -> JobView:
     job.reason = shown.get("reason") or ""
     job.tolerated = bool(shown.get("tolerated"))
     job.cached = bool(shown.get("cached"))
+    job.tests = shown.get("tests")
     job.started_ms = milliseconds(shown.get("started") or "")
     job.finished_ms = milliseconds(shown.get("finished") or "")
     return job
@@ -165,9 +182,12 @@ class RunView:
             job.started_ms = _kept(data, "started", job.started_ms)
             job.finished_ms = _kept(data, "finished", time_ms)
             job.tolerated, job.cached = bool(data.get("tolerated")), bool(data.get("cached"))
+            job.tests = data.get("tests")
         elif kind == "job.queued":
             job.started_ms = job.finished_ms = 0
             job.steps.clear()
+            job.remarks.clear()
+            job.tests = None
 
     def _apply_to_step(self, kind: str, data: dict[str, Any], time_ms: int) -> None:
         job = self.job(data["job"], {})
@@ -181,6 +201,8 @@ class RunView:
             step.duration_ms = data.get("duration_ms") or 0
             step.exit_code = data.get("exit_code")
             step.reason = data.get("reason") or ""
+            if step.status == "failure":
+                job.remarks += data.get("annotations") or ()
 
 
 def _kept(data: dict[str, Any], name: str, time_ms: int) -> int:

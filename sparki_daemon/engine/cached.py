@@ -42,4 +42,5 @@ async def end(tx: Tx, live: Live, job: LiveJob, hit: Hit, log: str) -> jobs.JobR
         log_bytes=result.log_bytes,
         summary_bytes=result.summary_bytes,
         cache=hit.told,
+        tests=result.tests,
     )

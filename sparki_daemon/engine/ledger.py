@@ -167,6 +167,7 @@ class Ledger:
             log_bytes=record["log"],
             summary_bytes=record.get("summary", 0),
             cache=_kept(job, record),
+            tests=record.get("tests"),
         )
         if row.state is JobState.LOST:
             await steps.end_running(tx, row, outcome="failure", reason=row.reason, log_to=row.log_bytes)

@@ -89,6 +89,7 @@ class JobPlan:
     deferred: tuple[str, ...] = ()  # references that have no value before the needs have ended; `pipeline.expand` makes it empty
     unexpanded: Unexpanded | None = None  # what those references stand in
     cache: JobCache | None = None  # None: it always runs
+    junit: tuple[str, ...] = ()  # patterns of the test reports that its steps write, as JUnit XML
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,6 +191,7 @@ def job_from_json(data: Mapping[str, Any]) -> JobPlan:
         deferred=tuple(data["deferred"]),
         unexpanded=_unexpanded(data.get("unexpanded")),  # a plan that an older program kept has none
         cache=_cache(data.get("cache")),  # likewise
+        junit=tuple(data.get("junit", ())),  # likewise
     )
 
 

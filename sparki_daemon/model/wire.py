@@ -15,7 +15,7 @@ Spool records are JSON lines, in the order in which they happened. Each has `kin
   `from`, `to` (bytes of the log), `reason` ("" or why it failed, masked), `left` (names of processes that were ended), `annotations`
   (remarks about places in files, masked: level, message, title, file, line, column …), `summary` (bytes of Markdown that it wrote)
 - `job.finished`: `result` (success, failure, cancelled, lost), `reason` (`timed_out` …), `outputs` (name to text), `log`,
-  `summary` (sizes in bytes)
+  `summary` (sizes in bytes), `tests` (what its test reports say, if it has some: `model.reported`)
 - `job.returned`: a job that was given ahead and recalled goes back to the queue; it never began
 
 The posts of actions come as steps behind the planned ones.

@@ -89,6 +89,8 @@ def _definition(env: Pairs, job: JobPlan) -> dict[str, str]:
         parts["outputs of the job"] = _short(_texts(job.outputs))
     if cache.outputs:
         parts["declared outputs"] = _short(cache.outputs)
+    if job.junit:
+        parts["test reports"] = _short(job.junit)
     if job.shell or job.working_directory:
         parts["defaults"] = _short([_text(job.shell), _text(job.working_directory)])
     parts |= {f"matrix.{name}": _short(value) for name, value in job.matrix.items()}

@@ -34,10 +34,11 @@ def cache_of(node: Node | None) -> JobCache | None:
     """The declaration that a checked value is; None where there is none."""
     if not isinstance(node, MappingNode):
         return None
-    return JobCache(inputs=_texts(node.get("inputs")), outputs=_texts(node.get("outputs")), tools=_texts(node.get("tools")))
+    return JobCache(inputs=texts_of(node.get("inputs")), outputs=texts_of(node.get("outputs")), tools=texts_of(node.get("tools")))
 
 
-def _texts(node: Node | None) -> tuple[str, ...]:
+def texts_of(node: Node | None) -> tuple[str, ...]:
+    """The texts of a checked list; none where there is no list."""
     items = node.items if isinstance(node, SequenceNode) else ()
     return tuple(item.text for item in items if isinstance(item, ScalarNode))
 
@@ -45,13 +46,17 @@ def _texts(node: Node | None) -> tuple[str, ...]:
 def pattern_problems(node: Node | None, file: str) -> Iterator[Problem]:
     """Every pattern of a declaration that leads out of the source, where no file of it can be."""
     for key in ("inputs", "outputs"):
-        found = node.get(key) if isinstance(node, MappingNode) else None
-        for item in found.items if isinstance(found, SequenceNode) else ():
-            text = item.text.removeprefix("!") if isinstance(item, ScalarNode) else ""
-            if text.startswith(("/", "~")) or ".." in text.split("/"):
-                message = f"'{text}' leads out of the source"
-                at = Position(file, item.line, item.column)
-                yield Problem(code="bad_pattern", message=message, at=at, hint="patterns begin at the root of the repository")
+        yield from leading_out(node.get(key) if isinstance(node, MappingNode) else None, file)
+
+
+def leading_out(patterns: Node | None, file: str) -> Iterator[Problem]:
+    """Every pattern of a list that leads out of the source."""
+    for item in patterns.items if isinstance(patterns, SequenceNode) else ():
+        text = item.text.removeprefix("!") if isinstance(item, ScalarNode) else ""
+        if text.startswith(("/", "~")) or ".." in text.split("/"):
+            message = f"'{text}' leads out of the source"
+            at = Position(file, item.line, item.column)
+            yield Problem(code="bad_pattern", message=message, at=at, hint="patterns begin at the root of the repository")
 
 
 def with_declared(plan: Plan, declared: Mapping[str, Declared]) -> Plan:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from sparki_daemon.model.plan import JobCache, Pairs, StepPlan, Template
 from sparki_daemon.model.problem import Position, Problem
 from sparki_daemon.pipeline.actions import NATIVE, action_name, is_local
-from sparki_daemon.pipeline.caching import cache_of
+from sparki_daemon.pipeline.caching import cache_of, texts_of
 from sparki_daemon.pipeline.expression.template import OPEN
 from sparki_daemon.pipeline.mapped import is_mapped
 from sparki_daemon.pipeline.pairs import WHOLE, is_insert
@@ -82,6 +82,7 @@ class JobSource:
     call: Call | None = None
     permissions: Permissions | None = None
     cache: JobCache | None = None
+    junit: tuple[str, ...] = ()
     keys: Mapping[str, Position] = field(default_factory=dict)  # where each of its keys stands
 
 
@@ -208,6 +209,7 @@ class Builder:
                 call=self._call(node),
                 permissions=_permissions(node.get("permissions")),
                 cache=cache_of(node.get("cache")),
+                junit=texts_of(node.get("junit")),
                 keys=self._keys(node),
             )
 

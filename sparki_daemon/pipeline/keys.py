@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from sparki_daemon.pipeline.caching import CACHE
 from sparki_daemon.pipeline.dialect import in_dialect
 from sparki_daemon.pipeline.events import ON
+from sparki_daemon.pipeline.reports import REPORTS
 from sparki_daemon.pipeline.schema import Anything, Dialect, Flag, Key, Kind, ListOf, MapOf, Nothing, Number, OneOf, Place, Record, Text
 
 _RUN = ("github", "inputs", "vars")
@@ -236,6 +237,7 @@ _STEPS_JOB = Record(
         "defaults": Key(_defaults(JOB_ENV), "Defaults of the job's steps."),
         "steps": Key(ListOf(item=STEP_KIND, each="step"), "What the job does, one after the other.", required=Dialect.SPARKI),
         "cache": Key(CACHE, "What decides on the job's result: while it is the same, an earlier result is restored.", only=Dialect.SPARKI),
+        "junit": Key(REPORTS, "Patterns of the test reports that the steps write, as JUnit XML.", only=Dialect.SPARKI),
         "snapshot": Key(
             OneOf(
                 options=(

@@ -87,6 +87,7 @@ class _Planner:
             continue_on_error=source.continue_on_error,
             timeout_minutes=source.timeout_minutes,
             cache=source.cache,
+            junit=source.junit,
             env=source.env,
             shell=source.shell,
             working_directory=source.working_directory,

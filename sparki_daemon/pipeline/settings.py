@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from sparki_daemon.model.problem import Position, Problem, SparkiError
 from sparki_daemon.pipeline import environments
 from sparki_daemon.pipeline.amounts import seconds, size_bytes
-from sparki_daemon.pipeline.caching import CACHE, Declared, cache_of, pattern_problems
+from sparki_daemon.pipeline.caching import CACHE, Declared, cache_of, leading_out, pattern_problems, texts_of
 from sparki_daemon.pipeline.codes import CODES
+from sparki_daemon.pipeline.reports import REPORTS
 from sparki_daemon.pipeline.schema import Key, ListOf, MapOf, Record, Text
 from sparki_daemon.pipeline.shape import Shape
 from sparki_daemon.pipeline.yaml_node import MappingNode, Node, ScalarNode, SequenceNode, SourceText
@@ -18,7 +19,12 @@ from sparki_daemon.pipeline.yaml_reader import load
 FILE = "sparki.yml"
 CACHE_BYTES = 5 << 30  # what a project's cached jobs may take, where its file says nothing
 
-_PIPELINE = Record(keys={"cache": Key(MapOf(value=CACHE, each="job"), "Which jobs may come from the cache, by id.")})
+_PIPELINE = Record(
+    keys={
+        "cache": Key(MapOf(value=CACHE, each="job"), "Which jobs may come from the cache, by id."),
+        "junit": Key(REPORTS, "Patterns of the test reports that its jobs write, as JUnit XML, relative to the workspace."),
+    }
+)
 
 SETTINGS = Record(
     keys={
@@ -54,6 +60,7 @@ class Settings:
     retention: dict[str, float] = field(default_factory=dict)  # runs_s, artifacts_s, logs_bytes: those that the file has
     deploying: environments.Deploying = field(default_factory=environments.Deploying)
     caches: Mapping[str, Mapping[str, Declared]] = field(default_factory=dict)  # by the stem of a pipeline's file, then by job
+    junit: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # patterns of test reports, by the stem of a pipeline's file
     stems: Mapping[str, Position] = field(default_factory=dict)  # the pipelines that are named, and where
     cache_bytes: int = CACHE_BYTES
 
@@ -86,6 +93,7 @@ def read_settings(data: bytes | None, file: str = FILE) -> Settings:
         silence=frozenset(codes),
         home=_text(root, "home") or "job",
         caches={stem.text: dict(_declared(pipeline, file)) for stem, pipeline in stems},
+        junit={stem.text: texts_of(pipeline.get("junit")) for stem, pipeline in stems if isinstance(pipeline, MappingNode)},
         stems={stem.text: Position(file, stem.line, stem.column) for stem, _ in stems},
         cache_bytes=_max_size(root)[1],
         retention=kept,
@@ -118,6 +126,7 @@ def _problems(root: MappingNode, file: str) -> Iterator[Problem]:
     for _, pipeline in _mapping(root.get("pipelines")):
         for _, node in _mapping(pipeline.get("cache") if isinstance(pipeline, MappingNode) else None):
             yield from pattern_problems(node, file)
+        yield from leading_out(pipeline.get("junit") if isinstance(pipeline, MappingNode) else None, file)
     size, limit = _max_size(root)
     if size is not None and limit < 0 and size.text:
         at = Position(file, size.line, size.column)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sparki_daemon.model.plan import Plan
 from sparki_daemon.model.problem import Position, Problem, SparkiError
-from sparki_daemon.pipeline.caching import Declared, with_declared
+from sparki_daemon.pipeline.caching import with_declared
 from sparki_daemon.pipeline.differences import differences, in_short
 from sparki_daemon.pipeline.document import Document, with_mapped
 from sparki_daemon.pipeline.expression.error import ExpressionError
@@ -23,6 +23,7 @@ from sparki_daemon.pipeline.machine import Machine
 from sparki_daemon.pipeline.needs import select_jobs
 from sparki_daemon.pipeline.pairs import by_hand
 from sparki_daemon.pipeline.plan import plan as make_plan
+from sparki_daemon.pipeline.reports import with_reports
 from sparki_daemon.pipeline.schema import Dialect
 from sparki_daemon.pipeline.select import event_for, names_of
 from sparki_daemon.pipeline.settings import FILE, Settings, read_settings
@@ -171,7 +172,7 @@ def prepare(
     copies = copied(actions, _beside(objects)) if actions else {}
     machine = machine_for(known, settings, client_env, reader(repository, snapshot if ref else None), copies)
     machine = replace(machine, secrets=lambda: secrets(repository) if secrets else ())
-    maker = _Maker(asked, repository, snapshot, known, machine, settings.caches, update)
+    maker = _Maker(asked, repository, snapshot, known, machine, settings, update)
     left_out: tuple[Problem, ...] = ()
     if pipelines:
         chosen = [(one, asked_event or event_for(one)) for one in by_name(found, pipelines, directory)]
@@ -213,7 +214,7 @@ class _Maker:
         snapshot: Snapshot,
         known: Facts,
         machine: Machine,
-        caches: Mapping[str, Mapping[str, Declared]],
+        settings: Settings,
         update: Update | None = None,
     ) -> None:
         self.asked = asked
@@ -221,7 +222,7 @@ class _Maker:
         self.snapshot = snapshot
         self.known = known
         self.machine = machine
-        self.caches = caches
+        self.settings = settings
         self.update = update
 
     @cached_property
@@ -285,7 +286,9 @@ class _Maker:
         document = with_mapped(document, self.machine.mapped) if self.machine.mapped else document
         made = make_plan(document, github=github, inputs=inputs, variables=self.asked.variables, source_in_place=in_place)
         made = replace(made, env=(*by_hand(self.asked.env), *made.env))
-        made = with_declared(made, self.caches.get(names_of(document.file, document.name)[2], {}))
+        stem = names_of(document.file, document.name)[2]
+        made = with_declared(made, self.settings.caches.get(stem, {}))
+        made = with_reports(made, self.settings.junit.get(stem, ()))
         made = select_jobs(made, self.asked.jobs) if self.asked.jobs else made
         made = select_legs(made, self.asked.matrix) if self.asked.matrix else made
         if self.machine.action_file and (

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sparki_daemon.model.plan import JobPlan, StepPlan
+from sparki_daemon.model.reported import ReportedTests
 from sparki_daemon.model.spec import CacheSpec, JobSpec
 from sparki_daemon.runner import tracer
 from sparki_daemon.runner.ahead import Ahead
@@ -85,6 +86,7 @@ class Job:
         self.states: dict[int, dict[str, str]] = {}  # what pre, main and post of a step leave each other
         self.spec = spec
         self.ahead = Ahead(host.loop, self.uid)
+        self.tests: ReportedTests | None = None  # what its test reports said
         self._held: list[dict[str, Any]] = []
         self._ended: list[dict[str, Any]] = []  # the records of its steps' ends
         self._reason = ""
@@ -291,6 +293,7 @@ class Job:
             "outputs": self._outputs,
             "log": self.output.size,
             "summary": self.summary.size,
+            **({"tests": self.tests} if self.tests else {}),
             **self._keep(),
         })  # fmt: skip
         if len(self.host.waiting) < FEW_AHEAD:
@@ -316,6 +319,15 @@ class Job:
         spec = self.run_file.spec.get("job_cache") if hasattr(self, "plan") and self.plan.cache is not None else None
         return spec if spec and (spec.get("tracer") or spec.get("copy_to")) else None
 
+    def _read_reports(self) -> None:
+        from sparki_daemon.runner.junit import reported  # noqa: PLC0415  # few jobs need it
+
+        self.tests = reported(self.workspace, self.plan.junit, self.output.masker)
+        if self.tests is None:
+            self.output.line(f"No test report fits {', '.join(self.plan.junit)}")
+        for warning in self.tests["warnings"] if self.tests else ():
+            self.output.line(f"Warning: test report {warning}")
+
     def _leave(self) -> None:
         """End what runs, keep what it said, remove the folder that may hold secrets."""
         host, output = self.host, self.output
@@ -326,6 +338,8 @@ class Job:
         keep = host.next.ahead.pids if host.next else ()
         left = tracer.end_all(self, keep, term_s=0 if self.forced else host.limits.left_over_s)
         output.drain()
+        if hasattr(self, "plan") and self.plan.junit and not self.forced:
+            self._read_reports()
         if left:
             output.line(f"Ended what the steps had left running: {', '.join(left)}")
         while output.stalled and not self.forced:

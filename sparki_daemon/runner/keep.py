@@ -36,6 +36,7 @@ def keep(job: Job, spec: KeepSpec, ended: Sequence[Mapping[str, Any]], outputs: 
             log_digest="",
             log_bytes=job.output.size,
             summary_bytes=job.summary.size,
+            tests=job.tests,
         )
         offer = Offer(
             result=result,

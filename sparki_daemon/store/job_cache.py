@@ -54,6 +54,7 @@ class Result:
     artifacts: Sequence[str] = ()  # folders under `artifacts`
     size_bytes: int = 0
     created_ms: int = 0
+    tests: Mapping[str, Any] | None = None  # what its test reports said
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import deque
 from collections.abc import Awaitable, Callable
 
@@ -18,6 +19,7 @@ from sparki_daemon.store.protocol import Store, Tx
 
 RunMaker = Callable[..., Awaitable[runs.RunRow]]
 UID = "j-1-build"
+TESTS = {"total": 2, "failed": 1}
 
 
 def way_to(target: JobState) -> list[JobEvent]:
@@ -140,7 +142,10 @@ async def test_a_job_that_was_retried_is_as_new_but_for_attempt_and_epoch(store:
     await a_run("r-1", "build")
     fresh = await held(store)
     await moved(store, UID, JobEvent.ASSIGNED, runner="7", log="/logs/x")
-    ended = await moved(store, UID, JobEvent.STARTED, JobEvent.FAILED, outputs={"a": "1"}, tolerated=True, reason="why", log_bytes=9)
+    ended = await moved(
+        store, UID, JobEvent.STARTED, JobEvent.FAILED, outputs={"a": "1"}, tolerated=True, reason="why", log_bytes=9, tests=TESTS
+    )
+    assert (json.loads(ended.tests), (await last_event(store)).data["tests"]) == (TESTS, TESTS)
     assert (ended.outputs, ended.tolerated, ended.reason, ended.log_bytes) == ({"a": "1"}, True, "why", 9)
 
     again = await moved(store, UID, JobEvent.RETRIED)

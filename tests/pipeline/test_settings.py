@@ -53,3 +53,9 @@ def test_a_list_is_no_file_of_settings() -> None:
 
 def test_expressions_have_no_place_in_settings() -> None:
     assert refused("project: ${{ github.repository }}\n")[0][0] == "expression_not_allowed"
+
+
+def test_test_reports_are_named_by_pattern_for_all_jobs_of_a_pipeline() -> None:
+    assert read_settings(b"pipelines: {ci: {junit: ['out/*.xml']}, cd: {}}").junit == {"ci": ("out/*.xml",), "cd": ()}
+    assert [(code, place) for code, place, _ in refused("pipelines: {ci: {junit: [ok, ../x.xml]}}")] == [("bad_pattern", "sparki.yml:1:30")]
+    assert refused("pipelines: {ci: {junit: x.xml}}")[0][0] == "wrong_type"

@@ -162,6 +162,14 @@ COMPONENTS: Schema = {
             "needs": many(TEXT),
             "log": INTEGER_OR_NULL,
             "steps": many(ref("Step")),
+        },
+        {"tests": {"anyOf": [ref("ReportedTests"), {"type": "null"}]}},
+    ),
+    "ReportedTests": record(
+        {
+            **dict.fromkeys(("total", "passed", "failed", "skipped", "duration_ms", "reports"), INTEGER),
+            "failing": many(record({"name": TEXT, "suite": TEXT, "file": TEXT, "line": INTEGER_OR_NULL, "message": TEXT, "kind": TEXT})),
+            "warnings": many(TEXT),
         }
     ),
     "RunLine": record(
