@@ -28,11 +28,14 @@ HEARTBEAT_S = 30.0  # where nothing can be painted over, a line now and then say
 class Follow:
     """One deployment on one terminal, or as lines of JSON."""
 
-    def __init__(self, output: Output, deployments: Deployments, shown: dict[str, Any], since: int) -> None:
+    def __init__(
+        self, output: Output, deployments: Deployments, shown: dict[str, Any], since: int, *, leave_at: tuple[str, ...] = ()
+    ) -> None:
         self._output = output
         self._deployments = deployments
         self._view = DeployView(shown)
         self._watching = Watching(deployments.engine, shown["id"], since)
+        self._leave_at = leave_at  # the waits that end the following
         self._painted = False
         self._said = ""
         self._spoke_s = time.monotonic()
@@ -44,6 +47,8 @@ class Follow:
             while not self._watching.ended and self._view.status != "unknown":
                 if interrupts.count:
                     return self._stopped("stopped watching")
+                if any(one["for"] in self._leave_at for one in self._view.waits):
+                    return self._stopped(waits_line(self._view.waits))
                 if deadline is not None and time.monotonic() > deadline:
                     return self._stopped(f"stopped watching after {limit_s:g} s")
                 self._turn(interrupts, deadline)

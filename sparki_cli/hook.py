@@ -16,7 +16,7 @@ from sparki_cli.connect import connect, own_directory
 from sparki_cli.interrupts import Interrupts
 from sparki_cli.push_view import PushSink, told_run, told_update
 from sparki_cli.render import Output
-from sparki_cli.view import RunView, worst
+from sparki_cli.view import RunView
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 RECEIVE_LIMIT_S = 60.0  # as long as the engine may be away before the push is left to the next one
 ANSWER_LIMIT_S = 300.0
 STOPPING_PAUSE_S = 0.2
+PEOPLE = ("approval", "freeze", "environment")  # waits that may take days: a push does not
 
 
 def answer(words: list[str]) -> int:
@@ -99,16 +100,16 @@ def _follow(output: Output, engine: Engine, received: dict[str, Any]) -> None:
         output.raw(told_update(output, update))
     if not received["follow"]:
         return
-    runs = [(run, update["since"]) for update in received["updates"] for run in update["runs"]]
-    _watch(
-        output,
-        engine,
-        [RunView(run["run"], run["pipeline"], run.get("file", "")) for run, _ in runs],
-        min((since for _, since in runs), default=0),
-    )
+    views = [_view(run) for update in received["updates"] for run in update["runs"]]
+    since = min((update["since"] for update in received["updates"] if update["runs"]), default=0)
+    _watch(output, engine, views, since, Interrupts())
     for update in received["updates"]:
         if update["deployment"]:
             _watch_deployment(output, engine, update["deployment"], received["directory"])
+
+
+def _view(started: dict[str, Any]) -> RunView:
+    return RunView(started["run"], started["pipeline"], started.get("file", ""))
 
 
 def told_problem(output: Output, problem: dict[str, Any]) -> str:
@@ -117,14 +118,14 @@ def told_problem(output: Output, problem: dict[str, Any]) -> str:
     return output.problem(problem_from_json(problem))
 
 
-def _watch(output: Output, engine: Engine, views: list[RunView], since: int) -> int:
+def _watch(output: Output, engine: Engine, views: list[RunView], since: int, interrupts: Interrupts) -> int:
     """Follow runs to their end; the exit code."""
     if not views:
         return 0
     from sparki_cli.follow import Watch
 
     watch = Watch(engine, PushSink(output), views, since)
-    code = watch.to_the_end(Interrupts())
+    code = watch.to_the_end(interrupts)
     for view in views:
         red = view.status in ("failure", "lost")
         output.raw(told_run(output, view, engine.excerpts(view.run) if red else []))
@@ -137,7 +138,8 @@ def _watch_deployment(output: Output, engine: Engine, made: dict[str, Any], dire
     from sparki_daemon.client.deploy import Deployments
 
     deployments = Deployments(engine)
-    follow = Follow(output, deployments, as_begun(deployments.show(made["deployment"])), made["since"])
+    shown = as_begun(deployments.show(made["deployment"]))
+    follow = Follow(output, deployments, shown, made["since"], leave_at=PEOPLE)
     if follow.to_the_end(Interrupts()) == 0:
         url = deployments.environment(directory, made["environment"]).get("url")
         if url:
@@ -149,17 +151,26 @@ def _watch_deployment(output: Output, engine: Engine, made: dict[str, Any], dire
 
 def pre_push(output: Output, remote: str) -> int:
     """Run what is about to be pushed; 1, which makes git refuse the push, where it is red."""
+    engine = connect(output)
+    with Interrupts() as interrupts:
+        views, since = _started(engine, os.fsdecode(sys.stdin.buffer.read()).splitlines())
+        code = _watch(output, engine, views, since, interrupts)
+    if code:
+        output.note(f"sparki: not pushed to {remote}: it is not green here (git push --no-verify pushes all the same)")
+    return code
+
+
+def _started(engine: Engine, lines: list[str]) -> tuple[list[RunView], int]:
+    """The runs of what git says will be pushed, and the event to follow them from. Source: git's Documentation/githooks.txt, pre-push."""
     from sparki_daemon.model.problem import SparkiError
 
-    here = own_directory(None)
-    engine = connect(output)
     views, since = [], 0
-    for line in os.fsdecode(sys.stdin.buffer.read()).splitlines():
-        _, after, ref, before = line.split(" ")
+    for line in lines:
+        _, after, ref, before = line.rsplit(" ", 3)
         if not after.strip("0"):
             continue  # it is to be deleted
         pushed = {"ref": ref, "before": before if before.strip("0") else None, "after": after}
-        request = {"directory": here, "ref": after, "event": "push", "pushed": pushed, "env": dict(os.environ)}
+        request = {"directory": own_directory(None), "ref": after, "event": "push", "pushed": pushed, "env": dict(os.environ)}
         try:
             started = engine.start_runs(request)
         except SparkiError as error:
@@ -167,9 +178,5 @@ def pre_push(output: Output, remote: str) -> int:
                 raise
             continue
         since = since or started["since"]
-        views += [RunView(run["run"], run["pipeline"], run.get("file", "")) for run in started["runs"]]
-    _watch(output, engine, views, since)
-    if views and worst(view.status for view in views) != "success":
-        output.note(f"sparki: not pushed to {remote}: it is red here (git push --no-verify pushes all the same)")
-        return 1
-    return 0
+        views += [_view(run) for run in started["runs"]]
+    return views, since

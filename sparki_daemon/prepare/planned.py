@@ -160,11 +160,12 @@ def prepare(
     repository = bound(update.git_dir) if update and update.git_dir else find(directory)
     snapshot = at_revision(repository, ref, objects) if ref else take(repository, objects)
     snapshot = replace(snapshot, ref=update.ref) if update else snapshot
+    here = repository.root if update else directory  # of a push, what lies in the working tree counts for nothing
     known = facts(repository, snapshot)
     settings = read_settings(_settings_file(repository, snapshot, at_commit=ref is not None))
     found = files.pipelines(repository, snapshot if ref else None)
     proposal = None
-    if not found and not is_outside(directory, pipelines):
+    if not found and not is_outside(here, pipelines):
         from sparki_daemon.prepare.proposed import proposal_for, proposed_file  # noqa: PLC0415  as above
 
         proposal = proposal_for(snapshot, client_env)
@@ -175,7 +176,7 @@ def prepare(
     maker = _Maker(asked, repository, snapshot, known, machine, settings, update)
     left_out: tuple[Problem, ...] = ()
     if pipelines:
-        chosen = [(one, asked_event or event_for(one)) for one in by_name(found, pipelines, directory)]
+        chosen = [(one, asked_event or event_for(one)) for one in by_name(found, pipelines, here)]
     elif asked_event:
         made_up = maker.payload(asked_event)
         documents = by_event(found, asked_event, made_up, lambda: maker.changed(made_up))

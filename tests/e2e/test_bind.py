@@ -107,8 +107,8 @@ def test_paths_are_those_of_what_was_really_pushed(shop: BoundShop) -> None:
     shop.commit("docs")
     shop.push("sparki", "main")
     assert {run["file"] for run in shop.runs()} == {".github/workflows/ci.yml", ".github/workflows/docs.yml"}
-    many = {one["run"] for one in shop.deployments()}
-    assert many < {run["id"] for run in shop.runs()}
+    (deployment,) = shop.deployments()  # waits for both, and both lead to it
+    assert [shop.json("show", run["id"])["deployments"] for run in shop.runs()] == [[deployment["id"]]] * 2
 
     shop.write("docs/b", "")
     shop.commit("docs, and then something else")
@@ -223,3 +223,42 @@ def test_github_repository_is_what_it_is_without_the_bind(shop: BoundShop) -> No
 
     assert event["repository"]["full_name"] == "ann/shop"
     assert json.loads(shop.sparki("run", "--plan", "--json"))["source"]["commit"] == head(shop)
+
+
+def test_a_push_does_not_wait_for_people(shop: BoundShop) -> None:
+    shop.write("sparki.yml", RULES.replace("command: serve", "command: serve\n    approvals: {count: 1}"))
+    shop.commit("ask first")
+
+    said = shop.push("sparki", "main")
+
+    (deployment,) = shop.deployments()
+    assert f"waits for 1 approval (sparki approve): {deployment['id']} goes on (waiting)" in said
+    shop.sparki("approve", deployment["id"])
+    assert shop.wait_for(deployment["id"], "live")
+
+
+def test_a_pipeline_that_is_in_the_working_tree_alone_is_not_run(shop: BoundShop) -> None:
+    shop.write("sparki.yml", RULES.replace("run: [ci]", "run: [.github/workflows/new.yml]"))
+    shop.commit("name one that is not committed")
+    shop.write(".github/workflows/new.yml", CI)
+
+    said = shop.push("sparki", "main")
+
+    assert "error: " in said
+    assert shop.runs() == []
+
+
+def test_a_newer_push_replaces_a_deployment_that_has_not_begun(shop: BoundShop) -> None:
+    gate = shop.home / "gate"
+    shop.write(".github/workflows/ci.yml", CI + f"      - run: until [ -e {gate} ]; do sleep 0.05; done\n")
+    shop.commit("slow")
+    shop.push("-o", "sparki.queue", "sparki", "main")
+    shop.write(".github/workflows/ci.yml", CI)
+    shop.commit("quick")
+
+    shop.push("sparki", "main")
+    gate.touch()
+
+    newer, older = shop.deployments()
+    assert (newer["status"], older["status"]) == ("live", "cancelled")
+    assert older["reason"] == f"superseded by {newer['id']}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -127,7 +129,7 @@ def test_a_pre_push_hook_runs_what_goes_to_that_remote_and_refuses_it_when_red(s
     shop.write("broken", "")
     shop.commit("break it")
     said = shop.push("origin", "main", code=1)
-    assert "sparki: not pushed to origin: it is red here (git push --no-verify pushes all the same)" in said
+    assert "sparki: not pushed to origin: it is not green here (git push --no-verify pushes all the same)" in said
     there = subprocess.run(["git", "log", "-1", "--format=%s", "main"], cwd=path, capture_output=True, text=True, check=True)
     assert there.stdout.strip() == "pipelines"
 
@@ -176,3 +178,19 @@ def test_a_repository_that_was_moved_is_told(shop: BoundShop) -> None:
 
     assert "the repository that this remote is bound to is no longer in" in said
     assert "git remote remove sparki, then sparki bind" in said
+
+
+def test_ctrl_c_in_a_pre_push_run_cancels_it_and_pushes_nothing(shop: BoundShop) -> None:
+    path = origin(shop)
+    shop.sparki("bind", "--pre-push", "origin")
+    shop.write(".github/workflows/ci.yml", CI + "      - run: sleep 600\n")
+    shop.commit("slow")
+    push = shop.pushing("origin", "main", start_new_session=True)
+    until(lambda: any(run["status"] == "running" for run in shop.runs()))
+
+    os.killpg(push.pid, signal.SIGINT)
+    push.communicate(timeout=60)
+
+    until(lambda: shop.runs()[0]["status"] == "cancelled")
+    assert push.returncode
+    assert not list((path / "refs" / "heads").iterdir())

@@ -18,6 +18,7 @@ from sparki_daemon.source import repository
 from sparki_daemon.source.push import update_from_json
 from sparki_daemon.store import deployments, environments, journal, keys, projects, releases
 from sparki_daemon.store.deployments import DeploymentRow, NewDeployment
+from sparki_daemon.store.deployments_of_run import add_runs
 from sparki_daemon.store.protocol import Store, Tx
 from sparki_daemon.store.releases import NewRelease, ReleaseRow
 
@@ -58,8 +59,10 @@ class Deployments:
             await environments.find_or_add(tx, order.project, order.environment, adapter=order.adapter)
             made = order.release if isinstance(order.release, ReleaseRow) else await releases.create(tx, order.release)
             row = await deployments.create(tx, _deployment(order, made))
-            if runs := made.artifact.get("awaits"):
-                await deployments.wait(tx, row.id, [{"for": "run", "runs": runs}])
+            awaited = made.artifact.get("awaits") or []
+            await add_runs(tx, row.id, [*awaited, *([order.run] if order.run else [])])
+            if awaited:
+                await deployments.wait(tx, row.id, [{"for": "run", "runs": awaited}])
             await self._queue.put(tx, DEPLOYMENTS, [row.id])
             answer = {
                 "deployment": row.id,
