@@ -262,3 +262,16 @@ def test_a_newer_push_replaces_a_deployment_that_has_not_begun(shop: BoundShop) 
     newer, older = shop.deployments()
     assert (newer["status"], older["status"]) == ("live", "cancelled")
     assert older["reason"] == f"superseded by {newer['id']}"
+
+
+def test_a_state_folder_with_an_odd_name_and_another_shell_work(tmp_path: Path) -> None:
+    shop = BoundShop(tmp_path / 'it\'s a "home" $HOME')
+    try:
+        shop.more = {"SPARKI_HOME": str(tmp_path / "another")}  # of the shell that pushes
+        shop.push("sparki", "main")
+        shop.more = {}
+
+        assert shop.deployments()[0]["status"] == "live"
+        assert not (tmp_path / "another").exists()
+    finally:
+        shop.end()
