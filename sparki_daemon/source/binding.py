@@ -5,6 +5,7 @@ Each change can be made twice: a bind that was killed half way is finished by th
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
@@ -75,6 +76,9 @@ def unmake(bind: Bind) -> None:
         _forget_refs(own, name)
         git.run(["remote", "remove", name], cwd=own.root).checked()
     _mend_config(own, bind.config_before)
+    for folder in ("refs/remotes", "logs/refs/remotes"):  # git leaves them behind; with another remote in them they stay
+        with contextlib.suppress(OSError):
+            os.rmdir(os.path.join(own.common_dir, folder))
     _restore_pre_push(own)
 
 

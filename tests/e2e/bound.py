@@ -73,8 +73,8 @@ class BoundShop(Shop):
 
 
 def tree_of(folder: Path) -> dict[str, bytes]:
-    """Every file below a folder, with its bytes."""
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    """Everything below a folder: of a file its bytes."""
+    return {str(path.relative_to(folder)): path.read_bytes() if path.is_file() else b"" for path in folder.rglob("*")}
 
 
 def head(shop: Shop, rev: str = "HEAD") -> str:
