@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from sparki_daemon.loco.protocol import Adapter, Seen, StepFailed, Work
+from sparki_daemon.loco.protocol import Seen, StepFailed, Steps, Work
 from sparki_daemon.model.deployment import SWITCH, WATCH, Act, Direction, Saga, SagaEvent, next_act
 from sparki_daemon.store import deployments, environments
 from sparki_daemon.store.deployments import DeploymentRow
@@ -55,7 +55,7 @@ class Asked:
 class Driver:
     """One claimed deployment. `run` brings it to its end, or to where a person must say."""
 
-    def __init__(self, store: Store, adapter: Adapter, claimed: DeploymentRow, saga: Saga, work: Work, asked: Asked) -> None:
+    def __init__(self, store: Store, adapter: Steps, claimed: DeploymentRow, saga: Saga, work: Work, asked: Asked) -> None:
         self._store = store
         self._adapter = adapter
         self._claimed = claimed

@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from sparki_daemon.loco import hooks
 from sparki_daemon.loco.driver import Asked, Driver
+from sparki_daemon.loco.hooks import WithHooks
 from sparki_daemon.loco.missing import MissingAdapter
 from sparki_daemon.loco.protocol import Adapter, Place, Release, Work
 from sparki_daemon.loco.settings import folder_of, gates_of
@@ -50,11 +52,12 @@ class Loco:
     woken: Callable[[], None] = lambda: None  # another turn is wanted
     driven: dict[str, _Driven] = field(default_factory=dict)
     resting: dict[str, datetime] = field(default_factory=dict)  # what broke off, and when it is tried again
+    hooking: dict[str, asyncio.Task[None]] = field(default_factory=dict)  # hooks of deployments that have ended
     open: int = 0  # deployments that had not ended at the last turn, and that loco can do something about
 
     @property
     def idle(self) -> bool:
-        return not self.driven and not self.open
+        return not self.driven and not self.open and not self.hooking
 
     async def turn(self) -> None:
         """Begin what may begin, go on with what nobody is at, hear what people asked."""
@@ -70,13 +73,31 @@ class Loco:
                 await self._begin(row)
             elif row.state in (DeploymentState.QUEUED, DeploymentState.WAITING):
                 await self._consider(row)
+        for deployment in hooks.promised(self.home):
+            if deployment not in self.hooking and deployment not in self.driven:
+                await self._hook(deployment)
+
+    async def _hook(self, deployment: str) -> None:
+        row = await self.store.read(lambda tx: deployments.get(tx, deployment))
+        if row is None or row.state.terminal:
+            status, reason = (row.state.value, row.reason) if row else ("unknown", "")
+            task = asyncio.create_task(hooks.after(self.home, deployment, status, reason), name=f"hook of {deployment}")
+            self.hooking[deployment] = task
+            task.add_done_callback(lambda done: self._hooked(deployment, done))
+
+    def _hooked(self, deployment: str, done: asyncio.Task[None]) -> None:
+        del self.hooking[deployment]
+        if not done.cancelled() and (error := done.exception()):
+            log.error("%s: its hook after: %s", deployment, error)  # tried again at some later turn
+        else:
+            self.woken()
 
     async def _take(self, tx: Tx) -> list[str]:
         return await self.queue.take(tx, DEPLOYMENTS, BATCH)
 
     async def close(self) -> None:
         """Leave what is under way to the next loco."""
-        tasks = [driven.task for driven in self.driven.values()]
+        tasks = [*(driven.task for driven in self.driven.values()), *self.hooking.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -145,7 +166,10 @@ class Loco:
         try:
             adapter = self._adapter(work.release.settings["adapter"])
             os.makedirs(work.place.folder, mode=0o700, exist_ok=True)
-            ended = await Driver(self.store, adapter, row, saga, work, asked).run()
+            hooks.promise(self.home, row.directory, work)
+            ended = await Driver(self.store, WithHooks(adapter, self.home, row.directory), row, saga, work, asked).run()
+            if ended.state.terminal:
+                hooks.forget(self.home, row.id)
             log.info("%s: %s", row.id, ended.state)
         except Fenced as fenced:
             log.warning("%s", fenced)

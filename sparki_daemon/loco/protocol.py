@@ -102,19 +102,12 @@ class Observed:
     settings: Mapping[str, Any] = field(default_factory=dict)  # of what is live, as far as the platform tells: for drift
 
 
-class Adapter(Protocol):
-    """One platform. Steps are those of `model.deployment.STEPS`; one that the platform has nothing for is done at once, with {}.
+class Steps(Protocol):
+    """Who does the steps of a deployment: those of `model.deployment.STEPS`; one that there is nothing to do for is done at once, with {}.
 
     `do` may be called again after a death when the step is repeatable, or after `look` said ABSENT; `undo` may be called any number of
     times, also where the step has not begun. Each may be cancelled (asyncio) at any await, and must then leave what `undo` can undo.
     """
-
-    name: str
-    capabilities: Capabilities
-
-    def problems(self, place: Place) -> Sequence[Problem]:
-        """What is wrong with an environment's settings, beyond what their schema says; asks nobody outside."""
-        ...
 
     async def do(self, step: str, work: Work) -> Mapping[str, Any]:
         """Do a step; what it gave (JSON), for later steps and for `look`. Raises StepFailed."""
@@ -126,6 +119,17 @@ class Adapter(Protocol):
 
     async def undo(self, step: str, work: Work) -> None:
         """Take a step back. Raises StepFailed: then a person must look."""
+        ...
+
+
+class Adapter(Steps, Protocol):
+    """One platform."""
+
+    name: str
+    capabilities: Capabilities
+
+    def problems(self, place: Place) -> Sequence[Problem]:
+        """What is wrong with an environment's settings, beyond what their schema says; asks nobody outside."""
         ...
 
     async def observe(self, place: Place) -> Observed:

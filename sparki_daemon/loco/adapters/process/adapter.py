@@ -8,7 +8,8 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
-from sparki_daemon.loco.adapters.process import recorder, service, shipping
+from sparki_daemon.loco import recorder
+from sparki_daemon.loco.adapters.process import service, shipping
 from sparki_daemon.loco.adapters.process.door import address_of, ask, ask_as_now, running_status
 from sparki_daemon.loco.adapters.process.gate import healthy, watched
 from sparki_daemon.loco.adapters.process.probe import probe

@@ -1,7 +1,7 @@
-"""Runs a release command in a process that outlives loco, and keeps a record of its end: so that it can be told whether it happened.
+"""Runs a deployment's command once, in a process that outlives loco, and keeps a record of its end: it can be told whether it happened.
 
-In the deployment's folder: `attempt` names the one attempt that may run; the recorder holds `lock` while it lives, writes `begun` before
-the command and `exit` after it. A recorder that comes late, of an attempt that was given up, finds another name and leaves.
+In the folder that it is given: `attempt` names the one attempt that may run; the recorder holds `lock` while it lives, writes `begun`
+before the command and `exit` after it. A recorder that comes late, of an attempt that was given up, finds another name and leaves.
 """
 
 from __future__ import annotations
