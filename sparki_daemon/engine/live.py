@@ -179,8 +179,12 @@ class Live:
         self.by_uid = {job.uid: job for job in self.jobs.values()}
 
     def hold(self, job: LiveJob) -> None:
-        """`job` may run: it goes as soon as the limits let it."""
-        self._held.append(job)
+        """`job` may run: it goes as soon as the limits let it. A leg that comes back from a runner keeps its place before later legs."""
+        if not (job.row.epoch and job.plan.matrix):
+            self._held.append(job)
+            return
+        later = (at for at, other in enumerate(self._held) if other.plan.base == job.plan.base and other.row.position > job.row.position)
+        self._held.insert(next(later, len(self._held)), job)
 
     def held(self) -> list[LiveJob]:
         return list(self._held)

@@ -382,3 +382,13 @@ async def test_an_if_of_a_matrix_that_cannot_be_evaluated_fails_one_job(bench):
     states = await bench.states()
     assert states["test"] == "failure"
     assert "test-any" not in states
+
+
+async def test_a_leg_that_comes_back_from_its_runner_goes_before_the_later_legs(bench):
+    text = MATRIX.replace(b"strategy: {matrix: {os: [windows-latest,", b"strategy: {max-parallel: 1, matrix: {os: [first,")
+    await bench.begin(*plan(read(text, "ci.yml"), github={}).jobs)
+    await bench.turn(idle=("w1",))
+    await bench.does("one")
+    turn = await bench.turn(bench.says("test-first", "job.returned"))
+
+    assert [spec["key"] for _, spec in turn.assign] == ["test-first"]
