@@ -19,6 +19,7 @@ def rows(desk: Desk, rounds: int) -> Iterator[Row]:
         "runs": desk.sparki(root, "runs"),
         "show": desk.sparki(root, "show", "latest"),
         "logs": desk.sparki(root, "logs", "latest"),
+        "completion": desk.sparki(root, "completion", "words", "--", "logs", "latest", ""),
         "run": desk.sparki(root, "run"),
         "ci": desk.sparki(root, "ci"),
         "act": desk.act(root),
@@ -27,5 +28,6 @@ def rows(desk: Desk, rounds: int) -> Iterator[Row]:
     yield slower("`sparki --version`", found["version"], "`python3 -c pass`", found["python"], 3)
     for name in ("runs", "show", "logs"):
         yield slower(f"`sparki {name}`", found[name], "`python3 -c pass`", found["python"], 4)
+    yield slower("completion of a run's jobs, at a key press", found["completion"], "`python3 -c pass`", found["python"], 6)
     yield slower("`sparki run`, one job of one step", found["run"], "act", found["act"], 1)
     yield slower("`sparki ci`, one job of one step", found["ci"], "act", found["act"], 2)

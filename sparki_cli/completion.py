@@ -9,7 +9,10 @@ from sparki_cli.options import COMMANDS, GROUPS, command_in
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sparki_cli.render import Output
+    from sparki_daemon.client.engine import Engine
 
 SCRIPTS = {
     "bash": """\
@@ -30,7 +33,7 @@ complete -c sparki -f -a '(sparki completion words -- (commandline -opc)[2..] (c
 """,
 }
 PIPELINE_FOLDERS = (".github/workflows", ".sparki/pipelines")
-RUNS_LIMIT = 30
+IDS_LIMIT = 30
 
 
 def completion(output: Output, *, shell: str) -> int:
@@ -72,7 +75,7 @@ def _in_command(command: Command, before: list[str], last: str) -> list[str]:
     options = {flag: option for option in command.options for flag in option.flags}
     waiting = options.get(before[-1]) if before else None
     if waiting is not None and waiting.kind != FLAG:
-        return list(waiting.choices) or (_jobs(None) if waiting.name == "jobs" else [])
+        return list(waiting.choices) or _there_are("job" if waiting.name == "jobs" else waiting.name, _places(options, before[:-1]))
     if last.startswith("-"):
         return [flag for flag, option in options.items() if option.kind == MANY or not set(option.flags) & set(before)] + ["--help"]
     places = _places(options, before)
@@ -82,11 +85,22 @@ def _in_command(command: Command, before: list[str], last: str) -> list[str]:
         wanted = command.arguments[-1]
     else:
         return []
-    if wanted.name == "run":
-        return _runs()
-    if wanted.name == "job":
-        return _jobs(places[0])
-    return {"pipelines": _pipelines(), "shell": list(SCRIPTS)}.get(wanted.name, [])
+    return _there_are(wanted.name, places)
+
+
+def _there_are(what: str, places: list[str]) -> list[str]:
+    """What can stand for an argument or an option's value of that name, behind the arguments `places`."""
+    known: dict[str, Callable[[], list[str]]] = {
+        "run": _runs,
+        "job": lambda: _jobs(places[0] if places else "latest"),
+        "pipelines": _pipelines,
+        "shell": lambda: list(SCRIPTS),
+        "environment": _environments,
+        "source": _environments,
+        "release": lambda: _releases(places[0]) if places else [],
+        "deployment": _deployments,
+    }
+    return known[what]() if what in known else []
 
 
 def _places(options: dict[str, Option], before: list[str]) -> list[str]:
@@ -102,31 +116,67 @@ def _places(options: dict[str, Option], before: list[str]) -> list[str]:
     return places
 
 
+def _engine() -> Engine:
+    """The engine that runs, of whatever version: a key press neither starts a daemon nor renews one."""
+    from sparki_cli.connect import own_paths  # noqa: PLC0415  # most words need no engine
+    from sparki_daemon.client.engine import Engine  # noqa: PLC0415
+
+    return Engine(own_paths(), may_start=False)
+
+
 def _runs() -> list[str]:
-    from sparki_cli.connect import connect, own_directory  # noqa: PLC0415  # most words need no engine
-    from sparki_cli.render import Output  # noqa: PLC0415
-
-    return ["latest", *(run["id"] for run in connect(Output(quiet=True), may_start=False).list_runs(own_directory(None), RUNS_LIMIT))]
+    return ["latest", *(run["id"] for run in _engine().list_runs(os.getcwd(), IDS_LIMIT))]
 
 
-def _jobs(run: str | None) -> list[str]:
-    """Jobs of a run; of the latest where none is named yet."""
-    from sparki_cli.connect import connect, own_directory  # noqa: PLC0415
-    from sparki_cli.render import Output  # noqa: PLC0415
+def _jobs(run: str) -> list[str]:
+    return [job["id"] for job in _engine().show_run(run, os.getcwd())["jobs"]]
 
-    shown = connect(Output(quiet=True), may_start=False).show_run(run or "latest", own_directory(None))
-    return [job["id"] for job in shown["jobs"]]
+
+def _deployments() -> list[str]:
+    from sparki_daemon.client.deploy import Deployments  # noqa: PLC0415
+
+    return [one["id"] for one in Deployments(_engine()).listing(os.getcwd(), None, IDS_LIMIT)]
+
+
+def _releases(environment: str) -> list[str]:
+    from sparki_daemon.client.deploy import Deployments  # noqa: PLC0415
+
+    return [one["id"] for one in Deployments(_engine()).releases(os.getcwd(), environment, IDS_LIMIT)]
+
+
+def _environments() -> list[str]:
+    """The environments of `sparki.yml`, by its indentation alone: to load YAML takes longer than a key press may."""
+    try:
+        with open(f"{_root()}/sparki.yml", encoding="utf-8") as file:
+            lines = [line for line in file.read().splitlines() if line.strip() and not line.lstrip().startswith("#")]
+    except OSError:
+        return []
+    names: list[str] = []
+    inside, depth = False, 0
+    for line in lines:
+        indent = len(line) - len(line.lstrip(" "))
+        if not indent:
+            inside = line.partition("#")[0].strip() == "environments:"
+            continue
+        depth = depth if names else indent
+        if inside and indent == depth:
+            names.append(line.strip().partition(":")[0].strip("\"'"))
+    return names
 
 
 def _pipelines() -> list[str]:
     """Stems of the pipeline files of the repository that this folder is in; none is read."""
-    root = os.getcwd()
-    while not os.path.exists(f"{root}/.git"):
-        if root == "/":
-            return []
-        root = os.path.dirname(root)
-    stems = []
+    root = _root()
+    stems: set[str] = set()
     for folder in PIPELINE_FOLDERS:
         if os.path.isdir(f"{root}/{folder}"):
-            stems += [name.rsplit(".", 1)[0] for name in os.listdir(f"{root}/{folder}") if name.endswith((".yml", ".yaml"))]
+            stems |= {name.rsplit(".", 1)[0] for name in os.listdir(f"{root}/{folder}") if name.endswith((".yml", ".yaml"))}
     return sorted(stems)
+
+
+def _root() -> str:
+    """The root of the repository that this folder is in; the root of all where it is in none."""
+    root = os.getcwd()
+    while root != "/" and not os.path.exists(f"{root}/.git"):
+        root = os.path.dirname(root)
+    return root

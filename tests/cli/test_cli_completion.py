@@ -86,3 +86,40 @@ def test_bash_completes_by_the_script(sparki: Program, folder: Path) -> None:
 def test_an_unknown_shell_is_told(sparki: Program) -> None:
     done = sparki("completion", "tcsh")
     assert (done.returncode, done.stderr) == (2, "error: no script for the shell 'tcsh'\nhint: there are: bash, zsh, fish\n")
+
+
+SETTINGS = """\
+project: shop
+environments:   # where it goes
+    # the first
+    staging:
+        adapter: process
+        variables:
+            LOG: info
+    "production": {after: staging}
+branches:
+    main: {run: [ci]}
+"""
+
+
+def test_environments_are_completed_by_the_settings_alone(sparki: Program, folder: Path) -> None:
+    (folder / ".git").mkdir()
+    (folder / "sparki.yml").write_text(SETTINGS)
+
+    assert complete(sparki, "deploy", "") == ["staging", "production"]
+    assert complete(sparki, "rollback", "pro") == ["production"]
+    assert complete(sparki, "promote", "staging", "") == ["staging", "production"]
+    assert complete(sparki, "env", "show", "s") == ["staging"]
+    assert complete(sparki, "deployments", "--env", "") == ["staging", "production"]
+    (folder / "sparki.yml").unlink()
+    assert complete(sparki, "deploy", "") == []
+
+
+def test_releases_of_the_environment_that_is_named_and_deployments_are_completed(sparki: Program, stand_in: StandIn) -> None:
+    stand_in.on("GET", "/v1/environments/staging/releases", answers({"releases": [{"id": "v-2"}, {"id": "v-1"}]}))
+    stand_in.on("GET", "/v1/deployments", answers({"deployments": [{"id": "d-7"}]}))
+
+    assert complete(sparki, "rollback", "staging", "") == ["v-2", "v-1"]
+    assert complete(sparki, "deploy", "staging", "--release", "") == ["v-2", "v-1"]
+    assert complete(sparki, "deploy", "--release", "") == []
+    assert complete(sparki, "approve", "d") == ["d-7"]
