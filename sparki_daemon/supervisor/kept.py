@@ -18,7 +18,10 @@ LOCKS = (
 
 
 def kept_pids(home: str) -> set[int]:
-    """The pids of what environments and deployments keep running. A mark in the environment would not do: every job that a service starts would bear it."""
+    """The pids of what environments and deployments keep running.
+
+    A mark in the environment would not do: every job that a service starts would bear it.
+    """
     found = set()
     for pattern in LOCKS:
         for path in glob.glob(os.path.join(glob.escape(home), pattern)):
