@@ -53,10 +53,10 @@ class Judged:
 def parse(data: bytes, git_dir: str) -> Received | None:
     """What the hook of the bare repository at `git_dir` wrote; None: it was cut off."""
     *lines, last = os.fsdecode(data).removesuffix("\n").split("\n")
-    if last != _END:
-        return None
     options = [line.removeprefix("option ") for line in lines if line.startswith("option ")]
     told = [line.split(" ", 2) for line in lines if not line.startswith("option ")]
+    if last != _END or any(len(words) != len(("before", "after", "ref")) for words in told):
+        return None
     updates = tuple(
         Update(ref=ref, before=before if before.strip("0") else None, after=after, git_dir=git_dir) for before, after, ref in told
     )

@@ -75,15 +75,24 @@ def bound(git_dir: str) -> Repository:
     if bind is None:
         problem = Problem(code="bind_gone", message=f"what was pushed is gone: {git_dir} was unbound", hint="sparki bind, and push again")
         raise SparkiError(problem, exit_code=ExitCode.NOT_FOUND)
-    try:
-        own = find(bind.directory)
-    except SparkiError:
-        own = None
-    if own is None or own.common_dir != bind.common_dir:
+    own = _own(bind)
+    if own is None:
         message = f"the repository that this remote is bound to is no longer in {bind.directory}"
         hint = f"where it is now: git remote remove {bind.remote}, then sparki bind"
         raise SparkiError(Problem(code="bound_repository_gone", message=message, hint=hint), exit_code=ExitCode.NOT_FOUND)
     return replace(own, root=git_dir, git_dir=git_dir, common_dir=git_dir, bound_to=own)
+
+
+def _own(bind: Bind) -> Repository | None:
+    """The user's repository: by the working tree that was bound, else by the main one, for a linked working tree may go."""
+    for folder in (bind.directory, os.path.dirname(bind.common_dir)):
+        try:
+            own = find(folder)
+        except SparkiError:
+            continue
+        if own.common_dir == bind.common_dir:
+            return own
+    return None
 
 
 def repository_of(snapshot: Snapshot) -> Repository:

@@ -25,8 +25,7 @@ file=$(mktemp "$pending/.XXXXXXXXXXXX") || say "can't write into $pending: the p
     eval "printf 'option %s\\n' \\"\\$GIT_PUSH_OPTION_$n\\""
     n=$((n + 1))
   done
-  cat
-  echo end
+  cat && echo end
 }} >"$file" || say "can't write $file: the push is kept, and nothing is run"
 name=${{file##*/.}}
 mv "$file" "$pending/$name" || say "can't write into $pending: the push is kept, and nothing is run"

@@ -69,7 +69,7 @@ def test_names_that_are_no_utf8_stay_what_they_are() -> None:
     assert received.updates[0].branch.encode("utf-8", "surrogateescape") == b"caf\xe9"
 
 
-@pytest.mark.parametrize("text", ["", f"{ZERO} {A} refs/heads/ma", f"{ZERO} {A} refs/heads/main\n"])
+@pytest.mark.parametrize("text", ["", f"{ZERO} {A} refs/heads/ma", f"{ZERO} {A} refs/heads/main\n", f"{ZERO} {A}\nend\n"])
 def test_what_was_cut_off_is_none(text: str) -> None:
     assert parse(text.encode(), "/bare") is None
 
@@ -176,3 +176,13 @@ def test_a_bind_whose_repository_is_gone_says_so(bound: Bound) -> None:
         judge(update, bound.objects)
 
     assert caught.value.problems[0].code == "bound_repository_gone"
+
+
+def test_a_bind_outlives_the_linked_working_tree_that_it_was_made_in(bound: Bound) -> None:
+    bound.git("worktree", "add", "-q", "../linked")
+    linked = bound.root.parent / "linked"
+    starting = Starting(command=["/bin/true"], variables={})
+    bound.bind = make(str(bound.root.parent / "home"), "p-1", find(str(linked)), "sparki", (), starting)
+    bound.git("worktree", "remove", "../linked")
+
+    assert judge(bound.update(), bound.objects).why_not == ""

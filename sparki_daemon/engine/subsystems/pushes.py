@@ -54,6 +54,10 @@ class Pushes:
             for push in await asyncio.to_thread(_waiting, bind, before):
                 try:
                     await self.receive(bind.project, push, os.environ)
+                except SparkiError as error:
+                    log.warning("the push %s to %s: %s", push, bind.git_dir, error)
+                    if error.problems[0].code == "broken_push":  # it will be no better the next time
+                        await asyncio.to_thread(_forget, bind.git_dir, push)
                 except Exception:
                     log.exception("the push %s to %s waits for the next start", push, bind.git_dir)
 
@@ -70,7 +74,7 @@ class Pushes:
         answer = await self._all(bind, received, push, env)
 
         async def work(tx: Tx) -> None:
-            await tx.append("push.received", stream=project, push=push, updates=answer["updates"], options=list(received.options))
+            await tx.append("push.received", stream=project, push=push, updates=answer["updates"])
             await keys.remember(tx, key, project, answer)
 
         await self._store.write(work)
