@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from sparki_daemon.loco.limits import LOOK_S, limit_s
 from sparki_daemon.loco.protocol import Seen, StepFailed, Steps, Work
 from sparki_daemon.model.deployment import SWITCH, WATCH, Act, Direction, Saga, SagaEvent, next_act
 from sparki_daemon.store import deployments, environments
@@ -87,7 +88,8 @@ class Driver:
     async def _look(self) -> None:
         step = self._saga.step.name
         try:
-            sight = await self._adapter.look(step, self._work)
+            async with asyncio.timeout(self._limit_s() + LOOK_S):
+                sight = await self._adapter.look(step, self._work)
         except StepFailed as failed:
             await self._move(SagaEvent.SEEN_UNCLEAR, reason=str(failed))
             return
@@ -101,7 +103,8 @@ class Driver:
         step = self._saga.step.name
         await self._move(SagaEvent.BEGUN)
         try:
-            await self._adapter.undo(step, self._work)
+            async with asyncio.timeout(self._limit_s()):
+                await self._adapter.undo(step, self._work)
         except StepFailed as failed:
             await self._move(SagaEvent.FAILED, reason=f"undoing '{step}' failed: {failed}")
         except Exception as error:
@@ -111,20 +114,21 @@ class Driver:
             await self._move(SagaEvent.DONE)
 
     async def _heeding(self, do: Callable[[], Awaitable[Mapping[str, Any]]]) -> tuple[SagaEvent, Mapping[str, Any], str]:
-        """Do a step while nobody asks for its end: what happened, what it gave, and why it did not."""
+        """Do a step while it has time and nobody asks for its end: what happened, what it gave, and why it did not."""
         doing = asyncio.ensure_future(do())
         asking = asyncio.ensure_future(self._asked.wait())
+        deadline = asyncio.get_running_loop().time() + self._limit_s()
         try:
-            await asyncio.wait((doing, asking), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((doing, asking), timeout=self._limit_s(), return_when=asyncio.FIRST_COMPLETED)
             event = self._asked.of(self._saga)
             if not doing.done() and event is None:  # asked for what can't be had at this step
-                await asyncio.wait((doing,))
+                await asyncio.wait((doing,), timeout=max(0.0, deadline - asyncio.get_running_loop().time()))
+                event = self._asked.of(self._saga)
             if not doing.done():
                 doing.cancel()
                 await asyncio.wait((doing,))
                 if doing.cancelled():
-                    assert event is not None
-                    return event, {}, "cancelled" if event is SagaEvent.CANCELLED else ""
+                    return _stopped(event, self._limit_s())
         finally:
             asking.cancel()
             if not doing.done():  # this loco is told to end: whoever comes next looks
@@ -132,6 +136,9 @@ class Driver:
                 with contextlib.suppress(asyncio.CancelledError, Exception):
                     await doing
         return _outcome(doing, f"{self._claimed.id}: '{self._saga.step.name}'")
+
+    def _limit_s(self) -> float:
+        return limit_s(self._saga.step.name, self._work.release.settings, self._adapter.capabilities.limits_s)
 
     async def _move(self, event: SagaEvent, *, reason: str = "", data: Mapping[str, Any] | None = None) -> None:
         before, claimed = self._saga, self._claimed
@@ -157,6 +164,12 @@ class Driver:
             await environments.set_live(tx, place.project, place.environment, release=previous, deployment=self._claimed.id)
 
 
+def _stopped(asked: SagaEvent | None, limit_s: float) -> tuple[SagaEvent, Mapping[str, Any], str]:
+    if asked is None:
+        return SagaEvent.FAILED, {}, f"it was not done within {limit_s:g} s"
+    return asked, {}, "cancelled" if asked is SagaEvent.CANCELLED else ""
+
+
 def _outcome(doing: asyncio.Future[Mapping[str, Any]], what: str) -> tuple[SagaEvent, Mapping[str, Any], str]:
     try:
         return SagaEvent.DONE, doing.result(), ""
@@ -170,4 +183,6 @@ def _outcome(doing: asyncio.Future[Mapping[str, Any]], what: str) -> tuple[SagaE
 
 
 def _said(error: BaseException) -> str:
+    if isinstance(error, TimeoutError) and not str(error):
+        return "it took too long"
     return f"{type(error).__name__}: {error}"

@@ -20,6 +20,7 @@ from sparki_daemon.system import files
 
 POLL_S = 0.05
 BEFORE_STEP = "prepare"  # with it: nothing has been touched yet, and a hook that fails costs nobody anything
+LAST_UNDONE = "lock"
 log = logging.getLogger("sparki.loco")
 
 
@@ -33,6 +34,7 @@ class WithHooks:
 
     def __init__(self, adapter: Adapter, home: str, directory: str) -> None:
         self._adapter = adapter
+        self.capabilities = adapter.capabilities
         self._home = home
         self._directory = directory
 
@@ -46,6 +48,8 @@ class WithHooks:
         return await self._adapter.look(step, work)
 
     async def undo(self, step: str, work: Work) -> None:
+        if step == LAST_UNDONE and hook(work, "before"):  # one that was cancelled, or took too long, may still run
+            await asyncio.to_thread(recorder.end, _folder(self._home, work.deployment, "before"))
         await self._adapter.undo(step, work)
 
     async def _before(self, command: str, work: Work) -> None:

@@ -31,6 +31,7 @@ class Capabilities:
     warm: bool = False  # the old release is kept running through the watch window: going back is one cut
     release_command: bool = False
     artifacts: frozenset[str] = frozenset({"source"})  # kinds: source, artifact, image
+    limits_s: Mapping[str, float] = field(default_factory=dict)  # step → how long it may take, where `loco.limits` does not fit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,8 +107,11 @@ class Steps(Protocol):
     """Who does the steps of a deployment: those of `model.deployment.STEPS`; one that there is nothing to do for is done at once, with {}.
 
     `do` may be called again after a death when the step is repeatable, or after `look` said ABSENT; `undo` may be called any number of
-    times, also where the step has not begun. Each may be cancelled (asyncio) at any await, and must then leave what `undo` can undo.
+    times, also where the step has not begun. Each may be cancelled (asyncio) at any await, when it takes too long (`loco.limits`) or
+    somebody asks for its end, and must then leave what `undo` can undo.
     """
+
+    capabilities: Capabilities
 
     async def do(self, step: str, work: Work) -> Mapping[str, Any]:
         """Do a step; what it gave (JSON), for later steps and for `look`. Raises StepFailed."""
@@ -126,7 +130,6 @@ class Adapter(Steps, Protocol):
     """One platform."""
 
     name: str
-    capabilities: Capabilities
 
     def problems(self, place: Place) -> Sequence[Problem]:
         """What is wrong with an environment's settings, beyond what their schema says; asks nobody outside."""

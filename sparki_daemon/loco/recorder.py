@@ -6,16 +6,20 @@ before the command and `exit` after it. A recorder that comes late, of an attemp
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 
 from sparki_daemon.loco.protocol import Seen
-from sparki_daemon.system import files, held, nonce
+from sparki_daemon.system import files, held, nonce, process
 
+GRACE_S = 5.0
 START = f"import sys; from {__name__} import record; record(*sys.argv[1:5])"
 
 
@@ -47,6 +51,33 @@ def seen(folder: str) -> tuple[Seen | None, int]:
         return (Seen.FAILED if code else Seen.DONE), code
     except (OSError, ValueError):
         return (Seen.UNCLEAR if os.path.exists(os.path.join(folder, "begun")) else Seen.ABSENT), 0
+
+
+def end(folder: str) -> None:
+    """Have nothing of the command run any more, blocking: SIGTERM to its tree, SIGKILL after a grace; no late recorder begins it either."""
+    if not os.path.isdir(folder):
+        return
+    files.write_atomic(os.path.join(folder, "attempt"), b"")
+    deadline, tree = time.monotonic() + GRACE_S, set[process.Identity]()
+    while (recorder := held.holder(os.path.join(folder, "lock"))) is not None or any(process.alive(who) for who in tree):
+        tree |= _tree_of(recorder.pid) if recorder else set()  # kept: an orphan is no descendant any more
+        _signal(tree, signal.SIGTERM if time.monotonic() < deadline else signal.SIGKILL)
+        time.sleep(0.05)
+
+
+def _tree_of(pid: int) -> set[process.Identity]:
+    found = set()
+    for child in process.descendants(pid):
+        with contextlib.suppress(ProcessLookupError):
+            found.add(process.identity(child))
+    return found
+
+
+def _signal(tree: set[process.Identity], number: int) -> None:
+    for who in tree:
+        with contextlib.suppress(ProcessLookupError):
+            if process.alive(who):
+                os.kill(who.pid, number)
 
 
 def record(folder: str, attempt: str, command: str, cwd: str) -> None:

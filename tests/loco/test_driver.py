@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from twin import Died, TwinAdapter
@@ -210,3 +211,47 @@ async def test_killed_at_one_step_after_the_other_a_deployment_starts_its_releas
 
     assert (await yard.drive(deployment)).state == "live"
     check_one_serves(yard, "v-2")
+
+
+@pytest.mark.parametrize("step", NAMES)
+async def test_a_step_that_never_comes_back_is_given_up_and_taken_back(yard: Yard, step: str) -> None:
+    await first_release(yard)
+    deployment = await yard.deployment()
+    saga = await yard.drive(deployment, impatient(yard, hangs={step}))
+
+    assert saga.state == ("live" if step in ("retire", "done") else "reverted" if step in ("switch", "watch") else "failed")
+    if step not in ("retire", "done"):
+        check_one_serves(yard, "v-1")
+        row = await yard.store.read(lambda tx: deployments.get(tx, deployment))
+        assert row is not None
+        assert row.reason == "it was not done within 0.05 s"
+
+
+async def test_a_look_or_an_undoing_that_never_comes_back_is_left_to_a_person(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
+    await first_release(yard)
+
+    async def never(step: str, work: object) -> None:
+        await asyncio.sleep(3600)
+
+    monkeypatch.setattr("sparki_daemon.loco.driver.LOOK_S", 0.0)
+    adapter = impatient(yard, fails={"health"})
+    monkeypatch.setattr(adapter, "undo", never)
+    undone = await yard.deployment()
+    assert (await yard.drive(undone, adapter)).state == "unknown"
+    row = await yard.store.read(lambda tx: deployments.get(tx, undone))
+    assert row is not None
+    assert row.reason == "health does not work"
+
+    looked = await yard.deployment("production")
+    with pytest.raises(Died):
+        await yard.drive(looked, TwinAdapter(yard.platform, dies="after:start"))
+    adapter = impatient(yard)
+    monkeypatch.setattr(adapter, "look", never)
+    assert (await yard.drive(looked, adapter)).state == "unknown"
+
+
+def impatient(yard: Yard, **faults: set[str]) -> TwinAdapter:
+    """An adapter whose every step has 50 ms."""
+    adapter = TwinAdapter(yard.platform, **faults)  # type: ignore[arg-type]
+    adapter.capabilities = replace(adapter.capabilities, limits_s=dict.fromkeys(NAMES, 0.05))
+    return adapter

@@ -124,6 +124,8 @@ async def _lock(work: Work) -> Mapping[str, Any]:
 
 
 async def _unlock(work: Work) -> None:
+    """The last thing undone: no release command that was cancelled, or took too long, goes on either."""
+    await asyncio.to_thread(recorder.end, _commands(work))
     status = await asyncio.to_thread(running_status, work.place.folder)
     if status is not None and not status.live and not status.services and status.epoch <= work.epoch:
         await ask(work, lambda keeper: keeper.down(grace_s=0.0))

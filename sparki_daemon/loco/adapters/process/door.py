@@ -14,8 +14,19 @@ T = TypeVar("T")
 
 
 async def ask(work: Work, question: Callable[[Keeper], T]) -> T:
-    """Ask the environment's keeper as this deployment. Raises StepFailed."""
-    return await asyncio.to_thread(_asked, Keeper(work.place.folder, deployment=work.deployment, epoch=work.epoch), question)
+    """Ask the environment's keeper as this deployment. Raises StepFailed.
+
+    Who is cancelled meanwhile still waits for the answer: a question that is under way must not arrive after its undoing.
+    """
+    keeper = Keeper(work.place.folder, deployment=work.deployment, epoch=work.epoch)
+    asking = asyncio.ensure_future(asyncio.to_thread(_asked, keeper, question))
+    try:
+        return await asyncio.shield(asking)
+    except asyncio.CancelledError:
+        await asyncio.wait((asking,))
+        if not asking.cancelled():
+            asking.exception()  # heard: nobody else will
+        raise
 
 
 async def ask_as_now(folder: str, question: Callable[[Keeper], None]) -> None:
