@@ -155,15 +155,16 @@ class Ledger:
         )
 
     async def _job_ends(self, tx: Tx, turn: Turn, live: Live, job: LiveJob, record: dict[str, Any]) -> None:
+        tolerated, why_not = terms.tolerated(live, job) if record["result"] == "failure" else (False, "")
         row = await jobs.move(
             tx,
             job.uid,
             ENDS[record["result"]],
             epoch=record["epoch"],
-            reason=record["reason"],
+            reason=record["reason"] or why_not,
             at=rfc3339(record["t"]),
             outputs=record["outputs"],
-            tolerated=record["result"] == "failure" and terms.tolerated(live, job),
+            tolerated=tolerated,
             log_bytes=record["log"],
             summary_bytes=record.get("summary", 0),
             cache=_kept(job, record),

@@ -29,16 +29,16 @@ def legs(live: Live, job: LiveJob) -> tuple[JobPlan, ...]:
     return expand(job.plan, file=live.plan.file, contexts=_contexts(live, job), taken=set(live.jobs))
 
 
-def tolerated(live: Live, job: LiveJob) -> bool:
-    """Whether the failure of a job lets its run succeed: its `continue-on-error`. One that can't be evaluated tolerates nothing."""
+def tolerated(live: Live, job: LiveJob) -> tuple[bool, str]:
+    """Whether the failure of a job lets its run succeed, by its `continue-on-error`; and why that can't be told, which tolerates nothing."""
     text = job.plan.continue_on_error
     if text is None:
-        return False
+        return False, ""
     scope = Scope({**_contexts(live, job), "matrix": job.plan.matrix or None, "strategy": job.plan.strategy})
     try:
-        return is_truthy(evaluate_template(text.text, scope)) if "${{" in text.text else text.text == "true"
-    except ExpressionError:
-        return False
+        return (is_truthy(evaluate_template(text.text, scope)) if "${{" in text.text else text.text == "true"), ""
+    except ExpressionError as error:
+        return False, f"{live.plan.file}:{text.line}:{text.column}: 'continue-on-error' can't be evaluated: {error.message}"
 
 
 def _contexts(live: Live, job: LiveJob) -> dict[str, Any]:

@@ -70,6 +70,16 @@ async def test_a_tolerated_failure_lets_its_run_and_its_successors_succeed(bench
     assert await bench.status() == "success"
 
 
+async def test_a_continue_on_error_that_cannot_be_evaluated_tolerates_nothing_and_says_so(bench):
+    await bench.begin(job("one", continue_on_error=Template("${{ fromJSON('{') }}", 3, 5)))
+    await bench.turn(idle=("w1",))
+    await bench.does("one", "failure")
+
+    assert await bench.status() == "failure"
+    (row,) = await bench.store.read(lambda tx: job_rows.of_run(tx, RUN))
+    assert row.reason.startswith("ci.yml:3:5: 'continue-on-error' can't be evaluated: ")
+
+
 async def test_an_if_that_cannot_be_evaluated_fails_its_job(bench):
     await bench.begin(job("one", condition="fromJSON('{')"))
 
