@@ -30,7 +30,7 @@ def legs(live: Live, job: LiveJob) -> tuple[JobPlan, ...]:
 
 
 def tolerated(live: Live, job: LiveJob) -> tuple[bool, str]:
-    """Whether the failure of a job lets its run succeed, by its `continue-on-error`; and why that can't be told, which tolerates nothing."""
+    """Whether the failure of a job lets its run succeed, by its `continue-on-error`; and why that can't be told: then it doesn't."""
     text = job.plan.continue_on_error
     if text is None:
         return False, ""
