@@ -19,6 +19,17 @@ from sparki_daemon.store import journal, runs
 from sparki_daemon.store.sqlite import SqliteStore
 
 RUN = "r-0a"
+WAITING = b"""
+on: push
+jobs:
+  pick: {runs-on: x, outputs: {all: "${{ steps.s.outputs.all }}"}, steps: [{id: s, run: "true"}]}
+  test:
+    needs: pick
+    runs-on: x
+    strategy: {matrix: "${{ fromJSON(needs.pick.outputs.all) }}"}
+    steps: [{run: "true"}]
+  last: {needs: test, runs-on: x, steps: [{run: "true"}]}
+"""
 
 
 def job(ident: str, *needs: str, condition: str = "", **more: Any) -> JobPlan:
