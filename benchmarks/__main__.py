@@ -1,7 +1,7 @@
 """Measures Sparki beside the programs that people would use instead, and prints the table of README.md.
 
-python -m benchmarks [SUITE…] [--rounds N]; suites: commands, history, jobs, logs, memory, trees, deploy. Writes nothing outside a temporary
-folder.
+python -m benchmarks [SUITE…] [--rounds N]; suites: commands, history, jobs, cache, logs, memory, trees, deploy. Writes nothing outside a
+temporary folder.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from importlib import import_module
 from benchmarks.desk import Desk
 from benchmarks.report import HEAD
 
-SUITES = ("commands", "history", "jobs", "logs", "memory", "trees", "deploy")
+SUITES = ("commands", "history", "jobs", "cache", "logs", "memory", "trees", "deploy")
 
 
 def main() -> None:
