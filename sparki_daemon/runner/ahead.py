@@ -117,7 +117,7 @@ def _start(plan: StepPlan, job: Job) -> _Shell:
     program = job.host.programs.find(shell.program, env)
     if program is None:
         raise FileNotFoundError(shell.program)
-    path = launch.script_path(job, plan, shell)
+    path = launch.script_path(job, job.frame, plan, shell)
     command = [program, *shell.command(path)[1:]]
     seen = _seen(program, job.workspace)
     os.mkfifo(path, 0o600)

@@ -40,7 +40,7 @@ def script(step: Step) -> tuple[Start, str]:
     program = job.host.programs.find(chosen.program, env)
     if program is None:
         raise OSError(f"there is no '{chosen.program}' in PATH")
-    path = script_path(job, plan, chosen)
+    path = script_path(job, step.frame, plan, chosen)
     step.ran_with = env, folder
     script = f"{chosen.before}{text}{chosen.after}".encode("utf-8", "surrogateescape")
     command = tracer.traced(job, [program, *chosen.command(path)[1:]])
@@ -51,9 +51,10 @@ def script(step: Step) -> tuple[Start, str]:
     return (lambda: spawn(command, env, folder, job.output.write_fd)), path
 
 
-def script_path(job: Job, plan: StepPlan, chosen: shells.Shell) -> str:
-    """Where the script of a step lies while it runs."""
-    return f"{job.temp}/step-{plan.index}{chosen.ending}"
+def script_path(job: Job, frame: Frame, plan: StepPlan, chosen: shells.Shell) -> str:
+    """Where the script of a step lies while it runs. One within an action has another name: that of the job's next may be in use."""
+    within = f"-{frame.depth}" if frame.depth else ""
+    return f"{job.temp}/step-{plan.index}{within}{chosen.ending}"
 
 
 def find_native(uses: str) -> Native:

@@ -58,6 +58,17 @@ def test_a_shell_that_has_waited_too_long_is_ended_and_another_does_the_step(mon
     assert done.text(2).endswith("two\n")
 
 
+def test_the_steps_of_an_action_and_the_shells_that_wait_behind_it_have_their_own_scripts(runner: Driver) -> None:
+    inner = "".join(f"    - {{shell: bash, run: 'echo inner {number} $GITHUB_ACTION'}}\n" for number in range(6))
+    make = f"mkdir act; cat > act/action.yml <<'E'\nruns:\n  using: composite\n  steps:\n{inner}E\n"
+    done = runner.do(make, BOTH, step(uses="./act", id="act"), "echo three $GITHUB_ACTION")
+
+    assert done.conclusions == ["success"] * 4, done.log
+    said = [line for line in done.text(2).splitlines() if line.startswith("inner")]
+    assert said == [f"inner {number} act___run{f'_{number + 1}' if number else ''}" for number in range(6)]
+    assert done.text(3).splitlines()[1:] == ["three __run_3"]
+
+
 def test_a_step_can_read_its_own_script(runner: Driver) -> None:
     done = runner.do("true", "true", 'test -f "$0" && cat "$0"')
 
