@@ -12,6 +12,8 @@ import pytest
 from bound import CI, BoundShop, head, until
 from test_every_commit import HOOK
 
+pytestmark = pytest.mark.slow  # together they take minutes
+
 Make = Callable[[str], BoundShop]
 
 
@@ -138,7 +140,6 @@ def test_an_engine_that_dies_while_it_takes_a_push_up_loses_and_repeats_nothing(
     assert dies(make, when, number)
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_an_engine_that_dies_at_any_commit_of_a_push_loses_and_repeats_nothing(make: Make, when: str) -> None:

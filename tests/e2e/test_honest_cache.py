@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from death_bench import PATIENCE_S, Bench
 
+pytestmark = pytest.mark.slow  # together they take minutes
+
 WORKFLOW = """\
 name: ci
 on: push
