@@ -10,21 +10,27 @@ import contextlib
 import json
 import os
 import secrets
+import select
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from sparki_daemon.loco.protocol import Seen
+from sparki_daemon.runner.mask import Masker
 from sparki_daemon.system import files, held, nonce, process
 
 GRACE_S = 5.0
-START = f"import sys; from {__name__} import record; record(*sys.argv[1:5])"
+CHUNK_BYTES = 64 * 1024
+START = f"import sys; from {__name__} import record; record(*sys.argv[1:5], hidden=sys.argv[5:])"
 
 
-def begin(folder: str, command: str, cwd: str, environment: Mapping[str, str], log: str) -> subprocess.Popen[bytes]:
-    """Start the command's recorder. Secrets' values go by its environment, and to no file."""
+def begin(
+    folder: str, command: str, cwd: str, environment: Mapping[str, str], log: str, *, hidden: Sequence[str] = ()
+) -> subprocess.Popen[bytes]:
+    """Start the command's recorder. Secrets' values go by its environment and to no file; `hidden` names them, for the log."""
     os.makedirs(folder, mode=0o700, exist_ok=True)
     os.makedirs(os.path.dirname(log), mode=0o700, exist_ok=True)
     attempt = secrets.token_hex(8)
@@ -32,7 +38,7 @@ def begin(folder: str, command: str, cwd: str, environment: Mapping[str, str], l
     own = {name: value for name, value in os.environ.items() if name != nonce.VARIABLE}
     with open(log, "ab") as out:
         return subprocess.Popen(
-            [sys.executable, "-P", "-c", START, folder, attempt, command, cwd],
+            [sys.executable, "-P", "-c", START, folder, attempt, command, cwd, *hidden],
             env={**own, **environment},
             stdin=subprocess.DEVNULL,
             stdout=out,
@@ -80,7 +86,7 @@ def _signal(tree: set[process.Identity], number: int) -> None:
                 os.kill(who.pid, number)
 
 
-def record(folder: str, attempt: str, command: str, cwd: str) -> None:
+def record(folder: str, attempt: str, command: str, cwd: str, *, hidden: Sequence[str] = ()) -> None:
     """The recorder's life."""
     lock = held.take(os.path.join(folder, "lock"))
     if lock is None or os.path.exists(os.path.join(folder, "begun")):
@@ -89,5 +95,46 @@ def record(folder: str, attempt: str, command: str, cwd: str) -> None:
         if file.read() != attempt:
             return
     files.write_atomic(os.path.join(folder, "begun"), b"")
-    done = subprocess.run(["/bin/sh", "-c", command], cwd=cwd, check=False)
-    files.write_atomic(os.path.join(folder, "exit"), json.dumps(done.returncode).encode())
+    masker = Masker(os.environ[name] for name in hidden)
+    code = _run(command, cwd) if not hidden else _run_masked(command, cwd, masker)
+    files.write_atomic(os.path.join(folder, "exit"), json.dumps(code).encode())
+
+
+def _run(command: str, cwd: str, output: int | None = None) -> int:
+    return subprocess.run(["/bin/sh", "-c", command], cwd=cwd, stdout=output, stderr=output, check=False).returncode
+
+
+def _run_masked(command: str, cwd: str, masker: Masker) -> int:
+    """Run it with its output through the masker. What it leaves behind when it ends is not waited for."""
+    read_fd, write_fd = os.pipe()
+    end_read, end_write = os.pipe()
+    codes: list[int] = []
+
+    def run() -> None:
+        try:
+            codes.append(_run(command, cwd, write_fd))
+        finally:
+            os.close(write_fd)
+            os.close(end_write)  # after the last byte of its own
+
+    running = threading.Thread(target=run)
+    running.start()
+    ready = select.poll()
+    for fd in (read_fd, end_read):
+        ready.register(fd, select.POLLIN)
+    while end_read not in (found := [fd for fd, _ in ready.poll()]):
+        if read_fd in found:
+            _show(masker.feed(os.read(read_fd, CHUNK_BYTES)))
+    running.join()
+    os.set_blocking(read_fd, False)
+    with contextlib.suppress(BlockingIOError):
+        while data := os.read(read_fd, CHUNK_BYTES):
+            _show(masker.feed(data))
+    _show(masker.flush())
+    return codes[0] if codes else 127
+
+
+def _show(data: bytes) -> None:
+    with contextlib.suppress(OSError):  # a full disk: the command's end matters more than its words
+        while data:
+            data = data[os.write(1, data) :]

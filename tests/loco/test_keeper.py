@@ -21,12 +21,14 @@ from sparki_daemon.system import process
 def test_a_service_gets_its_port_its_release_and_its_variables_and_little_else(place, monkeypatch):
     monkeypatch.setenv("SPARKI_JOB", "mark")
     monkeypatch.setenv("OTHER", "private")
-    place.keeper.start_service("r-1", "env; sleep 600", str(place.root), variables={"LOG_LEVEL": "info"}, secrets={"KEY": SECRET})
-    until(lambda: "LOG_LEVEL" in place.log("r-1"))
+    script = f"env; test $KEY = {SECRET} && echo KEPT=yes; echo END; sleep 600"
+    place.keeper.start_service("r-1", script, str(place.root), variables={"LOG_LEVEL": "info"}, secrets={"KEY": SECRET})
+    until(lambda: "END" in place.log("r-1"))
     seen = dict(line.partition("=")[::2] for line in place.log("r-1").splitlines())
 
     assert seen["PORT"] == str(place.service("r-1").port)
-    assert (seen["SPARKI_RELEASE"], seen["LOG_LEVEL"], seen["KEY"]) == ("r-1", "info", SECRET)
+    assert (seen["SPARKI_RELEASE"], seen["LOG_LEVEL"], seen["KEPT"]) == ("r-1", "info", "yes")
+    assert seen["KEY"] == "***"
     assert "OTHER" not in seen
     assert "SPARKI_JOB" not in seen
     keeper = place.keeper.status().pid

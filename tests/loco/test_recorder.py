@@ -37,6 +37,18 @@ def test_a_recorder_that_comes_late_begins_nothing(tmp_path: Path) -> None:
     assert (again is Seen.ABSENT) == (not (tmp_path / "ran").exists())
 
 
+def test_a_secret_that_a_command_prints_is_not_in_the_log_wherever_its_output_was_cut(tmp_path: Path) -> None:
+    halves = 'printf "in %.5s" "$KEY"; sleep 0.1; printf "%s out\n" "${KEY#?????}"; (sleep 300 &); exit 3'
+    running = recorder.begin(
+        str(tmp_path / "record"), halves, str(tmp_path), {"KEY": "correct-horse"}, str(tmp_path / "log" / "log"), hidden=["KEY"]
+    )
+    running.wait()
+
+    assert (tmp_path / "log" / "log").read_text() == "in *** out\n"
+    assert recorder.seen(str(tmp_path / "record")) == (Seen.FAILED, 3)
+    recorder.end(str(tmp_path / "record"))
+
+
 def test_ending_what_never_began_is_nothing(tmp_path: Path) -> None:
     recorder.end(str(tmp_path / "record"))
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sparki_daemon.engine.deploy_views import release_line
 from sparki_daemon.engine.subsystems.loco import live_release, refused
 from sparki_daemon.engine.subsystems.releasing import Releasing, no_such_environment
-from sparki_daemon.loco.protocol import Adapter, Observed, Place
-from sparki_daemon.model.problem import SparkiError
+from sparki_daemon.loco.protocol import Adapter, Observed, Place, StepFailed
+from sparki_daemon.model.problem import ExitCode, SparkiError
 from sparki_daemon.prepare.releasing import working_settings
 from sparki_daemon.source import repository
 from sparki_daemon.source.repository import Repository
@@ -98,12 +99,18 @@ class Environments:
     async def execution(self, directory: str, name: str, command: Sequence[str]) -> Callable[[Callable[[str], None]], Awaitable[int]]:
         """What runs a command beside what is live, once it is called with who is told its lines: an awaitable of its exit code."""
         adapter, place, _ = await self._live(directory, name, "exec")
-        return lambda tell: adapter.execute(place, command, tell)
+
+        async def run(tell: Callable[[str], None]) -> int:
+            with _platform():
+                return await adapter.execute(place, command, tell)
+
+        return run
 
     async def maintenance(self, directory: str, name: str, *, on: bool) -> dict[str, Any]:
         """Answer everyone with a notice, or no longer."""
         adapter, place, _ = await self._live(directory, name, "maintenance")
-        await adapter.maintenance(place, on=on)
+        with _platform():
+            await adapter.maintenance(place, on=on)
         await self._store.write(lambda tx: environments.set_maintenance(tx, place.project, name, on=on))
         return await self.show(directory, name)
 
@@ -116,7 +123,8 @@ class Environments:
             raise refused("deploying", f"{known.deploying} is under way in '{name}'", hint=f"sparki cancel {known.deploying}")
         adapter = self._able(known.row.adapter, "down")
         settings = known.live.settings if known.live else {}
-        await adapter.down(self._releasing.place(known.row.project, name, settings))
+        with _platform():
+            await adapter.down(self._releasing.place(known.row.project, name, settings))
         row = known.row
         await self._store.write(lambda tx: environments.set_live(tx, row.project, name, release="", deployment=row.deployment))
         return await self.show(directory, name)
@@ -149,10 +157,19 @@ class Environments:
             settings = known.live.settings if known.live else {}
             async with asyncio.timeout(OBSERVE_LIMIT_S):
                 return await adapter.observe(self._releasing.place(known.row.project, known.row.name, settings))
-        except SparkiError as error:
+        except (SparkiError, StepFailed) as error:
             return Observed(release="", healthy=None, facts={"error": str(error)})
         except TimeoutError:
             return Observed(release="", healthy=None, facts={"error": f"no answer within {OBSERVE_LIMIT_S:.0f} s"})
+
+
+@contextlib.contextmanager
+def _platform() -> Iterator[None]:
+    """What an adapter could not do is told as such. Raises SparkiError `not_done`."""
+    try:
+        yield
+    except StepFailed as failed:
+        raise refused("not_done", str(failed), exit_code=ExitCode.RED) from failed
 
 
 def drift(live: ReleaseRow, observed: Observed) -> list[dict[str, Any]]:

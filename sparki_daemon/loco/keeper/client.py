@@ -123,6 +123,11 @@ class Keeper:
         """Raises SparkiError `keeper_unreachable`, `keeper_unstartable`; so do all of these."""
         return _status(self._ask({"do": "status"}))
 
+    def environment(self, release: str) -> tuple[dict[str, str], list[str]]:
+        """What a service's processes have in their environment, and which names in it are secrets. Raises SparkiError `no_such_service`."""
+        told = self._ask({"do": "environment", "release": release})
+        return told["environment"], told["secrets"]
+
     def start_service(
         self,
         release: str,

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from sparki_daemon.loco.keeper.service_log import ServiceLog
+from sparki_daemon.runner.mask import Masker
 from sparki_daemon.system import files, held, process
 
 ALREADY = 75  # exit status of a minder that finds another one for the same release
@@ -43,6 +44,7 @@ class Start:
     cwd: str
     environment: dict[str, str]
     limits: dict[str, int]
+    hidden: tuple[str, ...] = ()  # values that its log is not to show
 
 
 def lock_path(folder: str) -> str:
@@ -145,6 +147,7 @@ class Minder:
 
     def _follow(self, output: int, log: ServiceLog) -> None:
         """Copy the output and reap until nobody is left."""
+        masker = Masker(self.start.hidden)
         poller = select.poll()
         poller.register(self.wake_read, select.POLLIN)
         if output >= 0:
@@ -154,12 +157,13 @@ class Minder:
                 if fd == self.wake_read:
                     with contextlib.suppress(BlockingIOError):
                         os.read(fd, 4096)
-                elif _copy(fd, log) == 0:
+                elif _copy(fd, log, masker) == 0:
                     poller.unregister(fd)
             if self.kill_at is not None and time.monotonic() >= self.kill_at:
                 self._signal_all(signal.SIGKILL)
-        while output >= 0 and _copy(output, log) > 0:
+        while output >= 0 and _copy(output, log, masker) > 0:
             pass
+        log.write(masker.flush())
 
     def _wait_ms(self) -> float | None:
         if self.kill_at is None:
@@ -187,7 +191,7 @@ class Minder:
                 os.kill(pid, number)
 
 
-def _copy(fd: int, log: ServiceLog) -> int:
+def _copy(fd: int, log: ServiceLog, masker: Masker) -> int:
     """Move what is there; how much that was: 0 at the end, -1 when nothing is there now."""
     try:
         data = os.read(fd, 65536)
@@ -196,5 +200,5 @@ def _copy(fd: int, log: ServiceLog) -> int:
     except OSError:
         return 0
     if data:
-        log.write(data)
+        log.write(masker.feed(data))
     return len(data)

@@ -1,8 +1,8 @@
 """What can be asked of a keeper, over its socket: JSON lines, each answered by one.
 
-A request is `{"id": …, "do": name, …}`; the answer `{"id", "ok": {…}}` or `{"id", "error": {"code", "message", "hint"}}`. All but `status`
-bear `deployment` and `epoch`: the fencing token of the environment, which grows with each time that it is taken (not of the deployment's
-row). An older one than the keeper has seen is refused, and so is the same one from another deployment. Each may come twice:
+A request is `{"id": …, "do": name, …}`; the answer `{"id", "ok": {…}}` or `{"id", "error": {"code", "message", "hint"}}`. All but those
+that only look bear `deployment` and `epoch`: the fencing token of the environment, which grows with each time that it is taken (not of the
+deployment's row). An older one than the keeper has seen is refused, and so is the same one from another deployment. Each may come twice:
 
 - `start_service`: release, command (for /bin/sh), cwd, variables, secrets (name to value), limits → the service
 - `stop_service`: release, grace_s → when its tree is gone
@@ -12,6 +12,7 @@ row). An older one than the keeper has seen is refused, and so is the same one f
 - `renew_front` → when a new front serves; the old one drains
 - `down`: grace_s → when services and fronts have ended; then the keeper goes too
 - `status` → everything
+- `environment`: release → what its processes have there, values of secrets too, and which names are secrets'
 """
 
 from __future__ import annotations
@@ -43,6 +44,8 @@ def handle(keeper: Keeper, message: Message) -> Later:
     name = message.get("do")
     if name == "status":
         return keeper.status
+    if name == "environment":
+        return lambda: keeper.services.environment(str(message.get("release")))
     ask = ASKS.get(str(name))
     if ask is None:
         raise KeeperError("unknown_request", f"a keeper of this version knows no '{name}'", "restart the environment's keeper")

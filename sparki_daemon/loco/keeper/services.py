@@ -165,6 +165,7 @@ class Services:
             cwd=wanted.cwd,
             environment=self._environment(wanted),
             limits=wanted.limits,
+            hidden=tuple(self.values.get(wanted.release, {}).values()),
         )
         os.makedirs(start.folder, mode=0o700, exist_ok=True)
         os.makedirs("logs", mode=0o700, exist_ok=True)
@@ -217,6 +218,13 @@ class Services:
     def told(self) -> list[dict[str, Any]]:
         """Each service as `status` tells it."""
         return [self.tell(release) for release in self.state.services]
+
+    def environment(self, release: str) -> dict[str, Any]:
+        """What a service's processes have in their environment, and which names are secrets'. Raises KeeperError."""
+        wanted = self.state.services.get(release)
+        if wanted is None:
+            raise KeeperError("no_such_service", f"release {release} does not run here", "start it first")
+        return {"environment": self._environment(wanted), "secrets": sorted(self.values.get(release, {}))}
 
     def tell(self, release: str) -> dict[str, Any]:
         wanted, life = self.state.services[release], self.lives[release]

@@ -11,6 +11,7 @@ from typing import Any
 from sparki_daemon.loco import recorder
 from sparki_daemon.loco.adapters.process import service, shipping
 from sparki_daemon.loco.adapters.process.door import address_of, ask, ask_as_now, running_status
+from sparki_daemon.loco.adapters.process.execution import execute
 from sparki_daemon.loco.adapters.process.gate import healthy, watched
 from sparki_daemon.loco.adapters.process.probe import probe
 from sparki_daemon.loco.adapters.process.wishes import problems_of, wishes_of
@@ -84,21 +85,7 @@ class ProcessAdapter:
                     await asyncio.sleep(FOLLOW_S)
 
     async def execute(self, place: Place, command: Sequence[str], tell: Callable[[str], None]) -> int:
-        status = await asyncio.to_thread(running_status, place.folder)
-        if status is None or not status.live:
-            raise StepFailed("nothing is live there")
-        running = await asyncio.create_subprocess_exec(
-            *command,
-            cwd=shipping.release_folder(place.folder, status.live),
-            env={**os.environ, **wishes_of(place.settings).variables, "SPARKI_RELEASE": status.live},
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-        assert running.stdout is not None
-        async for line in running.stdout:
-            tell(line.decode(errors="replace").rstrip("\n"))
-        return await running.wait()
+        return await execute(place.folder, command, tell)
 
     async def maintenance(self, place: Place, *, on: bool) -> None:
         await ask_as_now(place.folder, lambda keeper: keeper.set_maintenance("down for maintenance" if on else None))
@@ -149,8 +136,11 @@ async def _release_command(work: Work) -> Mapping[str, Any]:
     if not wishes.release_command:
         return {}
     cwd = shipping.release_folder(work.place.folder, work.release.id)
-    environment = {**wishes.variables, **await work.secrets(), "SPARKI_RELEASE": work.release.id}
-    running = await asyncio.to_thread(recorder.begin, _commands(work), wishes.release_command, cwd, environment, work.log)
+    secrets = await work.secrets()
+    environment = {**wishes.variables, **secrets, "SPARKI_RELEASE": work.release.id}
+    running = await asyncio.to_thread(
+        recorder.begin, _commands(work), wishes.release_command, cwd, environment, work.log, hidden=sorted(secrets)
+    )
     while running.poll() is None:
         await asyncio.sleep(POLL_S)
     sight = await _look_at_release_command(work)

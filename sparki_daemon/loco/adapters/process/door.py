@@ -42,6 +42,16 @@ def running_status(folder: str) -> Status | None:
         return _asked(keeper, lambda asked: asked.status()) if keeper.runs() else None
 
 
+def live_environment(folder: str) -> tuple[str, dict[str, str], list[str]]:
+    """The live release, what its service has in its environment, and which names in it are secrets; blocking. Raises StepFailed."""
+    status = running_status(folder)
+    if status is None or not status.live:
+        raise StepFailed("nothing is live there")
+    live = status.live
+    with Keeper(folder) as keeper:
+        return live, *_asked(keeper, lambda asked: asked.environment(live))
+
+
 def _asked(keeper: Keeper, question: Callable[[Keeper], T]) -> T:
     with keeper:
         try:

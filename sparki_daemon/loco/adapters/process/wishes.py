@@ -63,7 +63,4 @@ def problems_of(settings: Mapping[str, Any]) -> Sequence[Problem]:
     for name, hint in (("command", "the service's command; it listens on $PORT"), ("listen", "such as 127.0.0.1:8080")):
         if not settings.get(name):
             found.append(Problem(code="missing_key", message=f"the process adapter needs '{name}'", hint=hint))
-    if settings.get("hooks"):
-        message = "the process adapter runs no hooks yet"
-        found.append(Problem(code="unsupported", message=message, hint="use 'release_command', or leave 'hooks' out"))
     return found
