@@ -255,6 +255,13 @@ COMMANDS = (
             Option("count", ("--lines", "-n"), NUMBER, "The last N lines.", metavar="N", default=100),
         ),
     ),
+    Command(
+        "daemon install",
+        "sparki_cli.daemon_install:install",
+        "Make the daemon a service of your system: it starts with it, and brings back what was live.",
+        options=(Option("print_only", ("--print",), FLAG, "Print the file that would be written, and write nothing."),),
+    ),
+    Command("daemon uninstall", "sparki_cli.daemon_install:uninstall", "Start the daemon with the system no more."),
 )
 GROUPS = {
     **DEPLOY_GROUPS,

@@ -11,13 +11,15 @@ if TYPE_CHECKING:
 
 
 def main(arguments: list[str]) -> int:
-    """Be the process that `arguments` name: `supervisor`, `engine`, `keeper` or `front`. Started by the client and each other."""
+    """Be the process that `arguments` name: `supervisor`, `engine`, `keeper` … Started by the client, the system and each other."""
     parser = argparse.ArgumentParser(prog="python -m sparki_daemon")
     stations = parser.add_subparsers(dest="station", required=True)
     supervisor = stations.add_parser("supervisor")
     supervisor.add_argument("--home", required=True)
     supervisor.add_argument("--socket", default="")
     supervisor.add_argument("--resume", default="")
+    serve = stations.add_parser("serve")
+    serve.add_argument("--home", required=True)
     engine = stations.add_parser("engine")
     engine.add_argument("--home", required=True)
     loco = stations.add_parser("loco")
@@ -32,6 +34,8 @@ def main(arguments: list[str]) -> int:
         return _keeper(chosen.folder)
     if chosen.station == "front":
         return _front(chosen.folder, chosen.number)
+    if chosen.station == "serve":
+        return _serve(chosen.home)
     if chosen.station == "supervisor":
         return _supervisor(chosen.home, chosen.socket, chosen.resume)
     if chosen.station == "loco":
@@ -39,7 +43,19 @@ def main(arguments: list[str]) -> int:
     return _engine(chosen.home)
 
 
-def _supervisor(home: str, socket_path: str, resume: str) -> int:
+def _serve(home: str) -> int:
+    from sparki_daemon.boot.serve import serve  # noqa: PLC0415  # as below
+    from sparki_daemon.client.paths import Paths  # noqa: PLC0415
+    from sparki_daemon.model.problem import SparkiError  # noqa: PLC0415
+
+    try:
+        return serve(Paths(home, "", ""), lambda lock: _supervisor(home, "", "", lock))
+    except SparkiError as error:
+        sys.stderr.write(f"{error}\n")
+        return int(error.exit_code)
+
+
+def _supervisor(home: str, socket_path: str, resume: str, start_lock: int | None = None) -> int:
     import os  # noqa: PLC0415  # each process loads its own station only: their memory is counted
 
     from sparki_daemon.client.launch import private_folder  # noqa: PLC0415
@@ -51,7 +67,7 @@ def _supervisor(home: str, socket_path: str, resume: str) -> int:
     address = socket_path or default_socket_path(home, uid=os.getuid())
     if os.path.dirname(address) != home:
         private_folder(os.path.dirname(address))
-    supervise(home, address, VERSION, serve, resume)
+    supervise(home, address, VERSION, serve, resume, start_lock)
     return 0
 
 

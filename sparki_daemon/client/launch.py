@@ -77,7 +77,7 @@ def ensure(paths: Paths, command: list[str] | None = None) -> tuple[_socket.sock
 
 def _start(paths: Paths, command: list[str]) -> tuple[_socket.socket, dict[str, Any]]:
     """Start a daemon under the start lock; when another starter holds it, use the daemon that it starts."""
-    lock = _take_start_lock(paths)
+    lock = take_start_lock(paths)
     try:
         found = connect(paths)  # another starter may have been first
         if found is None:
@@ -97,7 +97,8 @@ def _start(paths: Paths, command: list[str]) -> tuple[_socket.socket, dict[str, 
     raise unreachable(paths, "the daemon was started, and nobody answers at its socket")
 
 
-def _take_start_lock(paths: Paths) -> int:
+def take_start_lock(paths: Paths) -> int:
+    """The lock of whoever starts a daemon, as a descriptor. Raises SparkiError: `state_unwritable`, `daemon_unreachable`."""
     import fcntl
 
     deadline = time.monotonic() + START_LIMIT_S
@@ -123,7 +124,7 @@ def _spawn(paths: Paths, command: list[str], lock: int) -> int:
 
     The starter shares the lock: when this process is killed meanwhile, nobody starts a second daemon beside the first.
     """
-    log = _open_log(paths)
+    log = open_log(paths)
     starter = os.fork()
     if starter:
         os.close(log)
@@ -172,7 +173,8 @@ def _environment(own: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _open_log(paths: Paths) -> int:
+def open_log(paths: Paths) -> int:
+    """The daemon's log, to append to. Raises SparkiError `state_unwritable`."""
     try:
         return os.open(paths.daemon_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     except OSError as error:

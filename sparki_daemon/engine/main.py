@@ -23,7 +23,7 @@ from sparki_daemon.engine.subsystems.releasing import Load
 from sparki_daemon.model.deployment import DeploymentState
 from sparki_daemon.model.problem import ExitCode, Problem, SparkiError
 from sparki_daemon.queue.embedded import EmbeddedQueue
-from sparki_daemon.store import deployments, journal
+from sparki_daemon.store import deployments, environments, journal
 from sparki_daemon.store.sqlite import SqliteStore
 from sparki_daemon.system import files, process
 
@@ -98,8 +98,10 @@ async def _run(home: str, cache: str, version: str, load: Load, store: SqliteSto
     turns = asyncio.create_task(pool.run())
     others = asyncio.create_task(engine.others.listen())
     aftermath = asyncio.create_task(engine.aftermath.run())
-    if any(row.state is not DeploymentState.UNKNOWN for row in await store.read(deployments.unfinished)):
-        engine.want_loco()
+    if await store.read(environments.serving) or any(
+        row.state is not DeploymentState.UNKNOWN for row in await store.read(deployments.unfinished)
+    ):
+        engine.want_loco()  # it sees to what is live, too: the machine may have been restarted
     pushes = asyncio.create_task(engine.binding.recover())
     gc.collect()
     gc.freeze()

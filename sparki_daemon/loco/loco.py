@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,6 +15,7 @@ from sparki_daemon.loco.driver import Asked, Driver
 from sparki_daemon.loco.hooks import WithHooks
 from sparki_daemon.loco.missing import MissingAdapter
 from sparki_daemon.loco.protocol import Adapter, Place, Release, Work
+from sparki_daemon.loco.revival import Secrets, revive_all
 from sparki_daemon.loco.settings import folder_of, gates_of
 from sparki_daemon.model.deployment import DeploymentState, Saga
 from sparki_daemon.model.gates import holdups
@@ -29,7 +30,6 @@ log = logging.getLogger("sparki.loco")
 AT_ONCE = 32  # deployments that are driven at once: each holds a few connections and files
 BATCH = 256
 REST_S = 5.0
-Secrets = Callable[[str, str, tuple[str, ...]], Awaitable[Mapping[str, str]]]  # project, environment, names → values
 
 
 @dataclass(slots=True)
@@ -53,14 +53,17 @@ class Loco:
     driven: dict[str, _Driven] = field(default_factory=dict)
     resting: dict[str, datetime] = field(default_factory=dict)  # what broke off, and when it is tried again
     hooking: dict[str, asyncio.Task[None]] = field(default_factory=dict)  # hooks of deployments that have ended
+    reviving: asyncio.Task[None] | None = None  # sees to what is live, once in this loco's life
     open: int = 0  # deployments that had not ended at the last turn, and that loco can do something about
 
     @property
     def idle(self) -> bool:
-        return not self.driven and not self.open and not self.hooking
+        return not self.driven and not self.open and not self.hooking and (self.reviving is None or self.reviving.done())
 
     async def turn(self) -> None:
         """Begin what may begin, go on with what nobody is at, hear what people asked."""
+        if self.reviving is None:
+            self.reviving = asyncio.create_task(revive_all(self.store, self.load, self.secrets, self.home), name="revive")
         rows = await self.store.read(deployments.unfinished)
         await self.store.write(self._take)  # the queue only woke us: the table says what there is
         self.open = sum(row.state is not DeploymentState.UNKNOWN for row in rows)
@@ -97,7 +100,7 @@ class Loco:
 
     async def close(self) -> None:
         """Leave what is under way to the next loco."""
-        tasks = [*(driven.task for driven in self.driven.values()), *self.hooking.values()]
+        tasks = [*(driven.task for driven in self.driven.values()), *self.hooking.values(), *([self.reviving] if self.reviving else [])]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from sparki_daemon.model.problem import Problem
 
@@ -157,4 +157,16 @@ class Adapter(Steps, Protocol):
 
     async def forget(self, place: Place, release: Release) -> None:
         """A release is pruned: what the platform still has of it may go."""
+        ...
+
+
+@runtime_checkable
+class Reviving(Protocol):
+    """An adapter whose services nobody but Sparki starts again when their machine has been restarted."""
+
+    async def revive(self, place: Place, values: Callable[[str], Awaitable[Mapping[str, str]]]) -> Sequence[str]:
+        """Have what ran in an environment run again; the releases that were waiting for it. Nothing is done to what runs.
+
+        `values` gives the values of a release's secrets. Raises StepFailed.
+        """
         ...

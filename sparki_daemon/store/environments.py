@@ -12,6 +12,7 @@ from sparki_daemon.store.protocol import Row, Tx
 COLUMNS = "project, name, adapter, live, deployment, since, maintenance, facts"
 GET = f"SELECT {COLUMNS} FROM environments WHERE project = :project AND name = :name"  # noqa: S608  # this module's own words
 OF = f"SELECT {COLUMNS} FROM environments WHERE project = :project ORDER BY name"  # noqa: S608
+SERVING = f"SELECT {COLUMNS} FROM environments WHERE live <> '' ORDER BY project, name"  # noqa: S608
 ADD = f"""
     INSERT INTO environments ({COLUMNS}) VALUES (:project, :name, :adapter, '', '', NULL, 0, '{{}}')
     ON CONFLICT (project, name) DO UPDATE SET adapter = :adapter
@@ -66,6 +67,11 @@ async def get(tx: Tx, project: str, name: str) -> EnvironmentRow | None:
 
 async def of_project(tx: Tx, project: str) -> list[EnvironmentRow]:
     return [_row(row) for row in await tx.all(OF, project=project)]
+
+
+async def serving(tx: Tx) -> list[EnvironmentRow]:
+    """Those of all projects in which something is live."""
+    return [_row(row) for row in await tx.all(SERVING)]
 
 
 async def set_live(tx: Tx, project: str, name: str, *, release: str, deployment: str) -> None:

@@ -275,8 +275,11 @@ def listen(path: str) -> socket.socket:
     return server
 
 
-def main(home: str, socket_path: str, version: str, runner_main: RunnerMain, resume: str = "") -> None:
-    """Be the supervisor of the state folder `home`. `resume` is what `_execute_anew` handed over."""
+def main(home: str, socket_path: str, version: str, runner_main: RunnerMain, resume: str = "", start_lock: int | None = None) -> None:
+    """Be the supervisor of the state folder `home`.
+
+    `resume` is what `_execute_anew` handed over; `start_lock`, a descriptor, is let go once daemon.json is there.
+    """
     process.become_subreaper()
     if resume:
         held = Held(**json.loads(resume))
@@ -288,4 +291,6 @@ def main(home: str, socket_path: str, version: str, runner_main: RunnerMain, res
     identity = process.identity(os.getpid())
     told = {"socket": socket_path, "pid": identity.pid, "start": identity.start, "boot": identity.boot, "version": version}
     files.write_atomic(os.path.join(home, "daemon.json"), json.dumps(told).encode())
+    if start_lock is not None:
+        os.close(start_lock)
     Supervisor(home, socket_path, held, runner_main).run()

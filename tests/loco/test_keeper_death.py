@@ -70,8 +70,14 @@ def test_after_a_reboot_all_comes_back_but_what_needs_values(place):
 
     assert place.get() == "r-1"
     assert place.service("r-2").condition == "needs_values"
-    place.keeper.start_service("r-2", "sleep 600", str(place.root), variables={}, secrets={"KEY": SECRET})
+    with pytest.raises(SparkiError, match="no value for KEY"):
+        place.keeper.give_values("r-2", {"OTHER": SECRET})
+    with Keeper(place.folder) as anyone:  # needs no fence: it decides nothing
+        anyone.give_values("r-2", {"KEY": SECRET, "OTHER": "more"})
     until(lambda: place.service("r-2").condition == "running")
+    assert place.keeper.environment("r-2")[1] == ["KEY"]
+    place.keeper.give_values("r-2", {"KEY": "another"})
+    assert place.keeper.environment("r-2")[0]["KEY"] == SECRET
 
 
 def test_a_terminated_keeper_ends_all_and_the_next_one_brings_it_back(place):

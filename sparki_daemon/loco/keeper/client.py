@@ -146,6 +146,10 @@ class Keeper:
         asked = {"release": release, "command": command, "cwd": cwd, "variables": dict(variables), "secrets": dict(secrets)}
         return _service(self._ask({"do": "start_service", **asked, "limits": dict(limits or {})}))
 
+    def give_values(self, release: str, secrets: Mapping[str, str]) -> Service:
+        """Have a service start that waits for its secrets' values. Raises SparkiError `no_such_service`, `missing_secret`."""
+        return _service(self._ask({"do": "give_values", "release": release, "secrets": dict(secrets)}))
+
     def stop_service(self, release: str, *, grace_s: float) -> None:
         """SIGTERM to the service's whole tree, SIGKILL after the grace; back when nothing of it is left."""
         self._ask({"do": "stop_service", "release": release, "grace_s": grace_s}, limit_s=grace_s + ANSWER_LIMIT_S)

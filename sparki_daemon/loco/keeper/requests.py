@@ -12,6 +12,7 @@ deployment's row). An older one than the keeper has seen is refused, and so is t
 - `renew_front` → when a new front serves; the old one drains
 - `down`: grace_s → when services and fronts have ended; then the keeper goes too
 - `status` → everything
+- `give_values`: release, secrets → the service; of any deployment: a service that waits for values takes them, any other keeps its own
 - `environment`: release → what its processes have there, values of secrets too, and which names are secrets'
 """
 
@@ -21,6 +22,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from sparki_daemon.loco.keeper.problem import KeeperError
+from sparki_daemon.loco.keeper.services import not_running
 from sparki_daemon.loco.keeper.state import State, Wanted
 
 if TYPE_CHECKING:
@@ -46,6 +48,8 @@ def handle(keeper: Keeper, message: Message) -> Later:
         return keeper.status
     if name == "environment":
         return lambda: keeper.services.environment(str(message.get("release")))
+    if name == "give_values":
+        return _give_values(keeper, message)
     ask = ASKS.get(str(name))
     if ask is None:
         raise KeeperError("unknown_request", f"a keeper of this version knows no '{name}'", "restart the environment's keeper")
@@ -75,6 +79,13 @@ def _start_service(keeper: Keeper, message: Message) -> Later:
     return lambda: keeper.services.tell(wanted.release)
 
 
+def _give_values(keeper: Keeper, message: Message) -> Later:
+    release = str(message.get("release"))
+    keeper.services.give(release, {str(name): str(value) for name, value in dict(message.get("secrets") or {}).items()})
+    keeper.seal_values()
+    return lambda: keeper.services.tell(release)
+
+
 def _stop_service(keeper: Keeper, message: Message) -> Later:
     release = str(message["release"])
     keeper.services.stop(release, float(message["grace_s"]))
@@ -89,7 +100,7 @@ def _ensure_front(keeper: Keeper, message: Message) -> Later:
 def _set_upstream(keeper: Keeper, message: Message) -> Later:
     release = message["release"]
     if release is not None and release not in keeper.state.services:
-        raise KeeperError("no_such_service", f"release {release} does not run here", "start it first")
+        raise not_running(release)
     keeper.state.live = release
     keeper.save()
     return _when_routed(keeper, keeper.fronts.send_route())

@@ -77,6 +77,19 @@ class Services:
             life.needs_values, life.start_at = False, 0.0
         self.tend()
 
+    def give(self, release: str, secrets: dict[str, str]) -> None:
+        """Let a service start that waits for its values: the machine was restarted since it had them. Raises KeeperError."""
+        wanted = self.state.services.get(release)
+        if wanted is None:
+            raise not_running(release)
+        life = self.lives[release]
+        if not life.needs_values:
+            return
+        check(wanted, secrets)
+        self.values[release] = {name: secrets[name] for name in wanted.secrets}
+        life.needs_values, life.start_at = False, 0.0
+        self.tend()
+
     def stop(self, release: str, grace_s: float) -> None:
         """Begin to end a service: SIGTERM to its tree, SIGKILL after the grace. Unknown or stopping already: nothing is changed."""
         wanted = self.state.services.get(release)
@@ -223,7 +236,7 @@ class Services:
         """What a service's processes have in their environment, and which names are secrets'. Raises KeeperError."""
         wanted = self.state.services.get(release)
         if wanted is None:
-            raise KeeperError("no_such_service", f"release {release} does not run here", "start it first")
+            raise not_running(release)
         return {"environment": self._environment(wanted), "secrets": sorted(self.values.get(release, {}))}
 
     def tell(self, release: str) -> dict[str, Any]:
@@ -255,6 +268,10 @@ def condition(wanted: Wanted, life: Life) -> str:
     if life.deaths >= CRASH_LOOP_DEATHS:
         return "crash_looping"
     return "running" if life.minder is not None else "backing_off"
+
+
+def not_running(release: str) -> KeeperError:
+    return KeeperError("no_such_service", f"release {release} does not run here", "start it first")
 
 
 def check(wanted: Wanted, secrets: dict[str, str]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from sparki_daemon.loco import recorder
@@ -14,6 +14,7 @@ from sparki_daemon.loco.adapters.process.door import address_of, ask, ask_as_now
 from sparki_daemon.loco.adapters.process.execution import execute
 from sparki_daemon.loco.adapters.process.gate import healthy, watched
 from sparki_daemon.loco.adapters.process.probe import probe
+from sparki_daemon.loco.adapters.process.reviving import revive
 from sparki_daemon.loco.adapters.process.wishes import problems_of, wishes_of
 from sparki_daemon.loco.protocol import Capabilities, Observed, Place, Release, Seen, Sight, StepFailed, Strategy, Work
 from sparki_daemon.model.problem import Problem
@@ -93,6 +94,9 @@ class ProcessAdapter:
     async def down(self, place: Place) -> None:
         grace_s = wishes_of(place.settings).grace_s
         await ask_as_now(place.folder, lambda keeper: keeper.down(grace_s=grace_s))
+
+    async def revive(self, place: Place, values: Callable[[str], Awaitable[Mapping[str, str]]]) -> Sequence[str]:
+        return await revive(place.folder, values)
 
     async def forget(self, place: Place, release: Release) -> None:
         await asyncio.to_thread(files.remove_tree, shipping.release_folder(place.folder, release.id))

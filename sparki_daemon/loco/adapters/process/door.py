@@ -36,6 +36,11 @@ async def ask_as_now(folder: str, question: Callable[[Keeper], None]) -> None:
         await asyncio.to_thread(_asked, Keeper(folder, deployment=status.deployment, epoch=status.epoch), question)
 
 
+def ask_anyhow(folder: str, question: Callable[[Keeper], T]) -> T:
+    """Ask what needs no fence, blocking; a keeper is started where none runs. Raises StepFailed."""
+    return _asked(Keeper(folder), question)
+
+
 def running_status(folder: str) -> Status | None:
     """What the keeper says, blocking; None where none runs. Starts none. Raises StepFailed."""
     with Keeper(folder) as keeper:

@@ -67,8 +67,11 @@ async def _alive(work: Work) -> Service:
         code = found.exit_status
         how = f"was ended by signal {-code}" if code is not None and code < 0 else f"ended with {code}"
         raise StepFailed(f"the new release's command {how}{await _last_lines(work, found)}")
-    if found.condition == "needs_values" or found.problem:
-        raise StepFailed(f"the new release's service can't be started: {found.problem or 'the values of its secrets are lost'}")
+    if found.problem:
+        raise StepFailed(f"the new release's service can't be started: {found.problem}")
+    if found.condition == "needs_values":  # the machine was restarted since the step that started it
+        values = await work.secrets()
+        return await ask(work, lambda keeper: keeper.give_values(work.release.id, values))
     return found
 
 

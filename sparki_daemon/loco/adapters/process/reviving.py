@@ -1,0 +1,30 @@
+"""Brings an environment back after its machine was restarted: its keeper starts what ran, and is given the values that only memory had."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+from sparki_daemon.loco.adapters.process.door import ask_anyhow
+from sparki_daemon.loco.keeper.state import STATE_NAME, load
+from sparki_daemon.loco.protocol import StepFailed
+
+
+async def revive(folder: str, values: Callable[[str], Awaitable[Mapping[str, str]]]) -> Sequence[str]:
+    """Have the keeper run, and every service that its file tells of; those that waited for values. Raises StepFailed."""
+    if not await asyncio.to_thread(_anything_ran, folder):
+        return []
+    status = await asyncio.to_thread(ask_anyhow, folder, lambda keeper: keeper.status())
+    waiting = [release for release, service in status.services.items() if service.condition == "needs_values"]
+    for release in waiting:
+        secrets = await values(release)
+        await asyncio.to_thread(ask_anyhow, folder, lambda keeper, of=release, secrets=secrets: keeper.give_values(of, secrets))
+    return waiting
+
+
+def _anything_ran(folder: str) -> bool:
+    try:
+        return bool(load(os.path.join(folder, STATE_NAME)).services)
+    except (OSError, ValueError) as error:
+        raise StepFailed(f"what ran in {folder} can't be told: {error}") from error
