@@ -17,6 +17,7 @@ from sparki_daemon.store.deployments import DeploymentRow
 from sparki_daemon.store.protocol import Store, Tx
 
 log = logging.getLogger("sparki.loco")
+AGAIN_S = 0.5
 _SEEN = {
     Seen.DONE: SagaEvent.SEEN_DONE,
     Seen.ABSENT: SagaEvent.SEEN_ABSENT,
@@ -83,6 +84,9 @@ class Driver:
         step = self._saga.step.name
         await self._move(SagaEvent.BEGUN)
         event, data, reason = await self._heeding(lambda: self._adapter.do(step, self._work))
+        if event is SagaEvent.FAILED and self._saga.step.final:  # nothing can be taken back any more, and nobody does it later
+            await asyncio.sleep(AGAIN_S)
+            event, data, reason = await self._heeding(lambda: self._adapter.do(step, self._work))
         await self._move(event, reason=reason, data=data)
 
     async def _look(self) -> None:

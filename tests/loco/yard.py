@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from twin import Platform, TwinAdapter
 
 from sparki_daemon.loco.driver import Asked, Driver
-from sparki_daemon.loco.protocol import Place, Release, Work
+from sparki_daemon.loco.protocol import Place, Release, Steps, Work
 from sparki_daemon.model.deployment import Saga
 from sparki_daemon.store import deployments, environments, releases
 from sparki_daemon.store.deployments import DeploymentRow, NewDeployment
@@ -25,6 +25,8 @@ class Yard:
     store: Store
     platform: Platform
     folder: Path
+    settings: Mapping[str, Any] = field(default_factory=dict)  # of every release
+    artifact: Mapping[str, Any] = field(default_factory=lambda: {"kind": "source"})
     made: int = 0
 
     async def deployment(self, environment: str = "staging") -> str:
@@ -44,8 +46,8 @@ class Yard:
                     tree="t",
                     subject="",
                     run="",
-                    artifact={"kind": "source"},
-                    settings={},
+                    artifact=self.artifact,
+                    settings=self.settings,
                     settings_digest="",
                     secrets=(),
                     author="ann",
@@ -58,12 +60,14 @@ class Yard:
 
         return await self.store.write(work)
 
-    async def drive(self, deployment: str, adapter: TwinAdapter | None = None, asked: Asked | None = None) -> Saga:
+    async def drive(self, deployment: str, adapter: Steps | None = None, asked: Asked | None = None) -> Saga:
         """Claim a deployment and bring it on, as a loco that has just started does. Raises what the adapter dies of."""
         driver = await self.driver(deployment, adapter, asked)
         return await driver.run()
 
-    async def driver(self, deployment: str, adapter: TwinAdapter | None = None, asked: Asked | None = None) -> Driver:
+    async def driver(
+        self, deployment: str, adapter: Steps | None = None, asked: Asked | None = None, *, kind: type[Driver] = Driver
+    ) -> Driver:
         async def work(tx: Tx) -> tuple[DeploymentRow, Saga, ReleaseRow, ReleaseRow | None, Mapping[str, Any]]:
             known = await deployments.get(tx, deployment)
             assert known is not None
@@ -80,7 +84,7 @@ class Yard:
         async def secrets() -> Mapping[str, str]:
             return {}
 
-        place = Place(project="p-1", environment=row.environment, folder=str(self.folder), settings={})
+        place = Place(project="p-1", environment=row.environment, folder=str(self.folder), settings=release.settings)
         made = Work(
             deployment=deployment,
             epoch=row.epoch,
@@ -92,7 +96,7 @@ class Yard:
             tell=lambda _: None,
             log=str(self.folder / "log"),
         )
-        return Driver(self.store, adapter or TwinAdapter(self.platform), row, saga, made, asked or Asked(row.asked))
+        return kind(self.store, adapter or TwinAdapter(self.platform), row, saga, made, asked or Asked(row.asked))
 
     async def state(self, deployment: str) -> str:
         row = await self.store.read(lambda tx: deployments.get(tx, deployment))

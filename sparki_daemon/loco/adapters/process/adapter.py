@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -117,6 +118,9 @@ async def _lock(work: Work) -> Mapping[str, Any]:
 async def _unlock(work: Work) -> None:
     """The last thing undone: no release command that was cancelled, or took too long, goes on either."""
     await asyncio.to_thread(recorder.end, _commands(work))
+    if work.previous is not None:
+        with contextlib.suppress(StepFailed):  # no fault of what is taken back here
+            await _present(work)
     status = await asyncio.to_thread(running_status, work.place.folder)
     if status is not None and not status.live and not status.services and status.epoch <= work.epoch:
         await ask(work, lambda keeper: keeper.down(grace_s=0.0))
@@ -213,7 +217,9 @@ async def _retire(work: Work) -> Mapping[str, Any]:
     return {"requests": requests, "dropped": dropped}
 
 
-async def _nothing(work: Work) -> Mapping[str, Any]:  # noqa: ARG001  # as all of them
+async def _present(work: Work) -> Mapping[str, Any]:
+    """Leave the environment with a keeper: one that died with its front since the last question comes back when it is asked."""
+    await ask(work, lambda keeper: keeper.status())
     return {}
 
 
@@ -227,7 +233,7 @@ _DO = {
     "switch": _switch,
     "watch": watched,
     "retire": _retire,
-    "done": _nothing,
+    "done": _present,
 }
 _LOOK = {"release_command": _look_at_release_command, "start": service.look, "switch": _look_at_switch}
 _UNDO = {"lock": _unlock, "start": service.undo, "switch": _switch_back}
