@@ -154,11 +154,9 @@ class ProcessStand:
 
     def close(self) -> None:
         self.asking.close()
-        keeper = Keeper(str(self.folder))
-        if keeper.runs():
+        if (self.folder / "keeper.json").exists():  # a dead keeper's services live: one that comes back adopts and ends them
             with Keeper(str(self.folder), deployment="end", epoch=10**9) as owner:
                 owner.down(grace_s=1.0)
-        keeper.close()
 
 
 class Asking:
