@@ -13,6 +13,7 @@ from sparki_daemon.client.deploy import Deployments
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
 
@@ -58,13 +59,36 @@ def _tell(output: Output, shown: dict[str, Any]) -> int:
     if shown["maintenance"]:
         lines.append("  maintenance: everyone is answered with a notice")
     lines += [
-        f"  {output.styled('drift', 'yellow')} {printable(one['what'])}: released {one['released']!r}, live {one['live']!r}"
+        f"  {output.styled('drift', 'yellow')} {printable(one['what'])}: released {_word(one['released'])}, live {_word(one['live'])}"
         for one in shown["drift"]
     ]
-    for name, value in (shown.get("facts") or {}).items():
-        lines.append(f"  {printable(str(name))}: {printable(value if isinstance(value, str) else json.dumps(value))}")
+    lines += [f"  {printable(line)}" for line in facts_in_words(shown.get("facts") or {})]
     output.raw("".join(line + "\n" for line in lines))
     return 0
+
+
+def facts_in_words(facts: Mapping[str, Any]) -> list[str]:
+    """What an adapter found, a line each; what it has nothing to say of is left out."""
+    rest = dict(facts)
+    lines = []
+    if (pid := rest.pop("pid", None)) is not None:
+        port, restarts = rest.pop("port", None), rest.pop("restarts", 0)
+        again = f", restarted {restarts:,} {'time' if restarts == 1 else 'times'}" if restarts else ""
+        lines.append(f"process {pid}{f' on port {port}' if port else ''}{again}")
+    if isinstance(rest.get("requests"), int) and isinstance(rest.get("dropped"), int):
+        lines.append(f"{rest.pop('dropped'):,} of {rest.pop('requests'):,} requests dropped")
+    for name, value in rest.items():
+        if value is not None:
+            lines.append(f"{str(name).replace('_', ' ')}: {_word(value)}")
+    return lines
+
+
+def _word(value: object) -> str:
+    if value is None or isinstance(value, bool):
+        return {None: "nothing", True: "yes", False: "no"}[value]
+    if isinstance(value, str):
+        return printable(value) or "''"
+    return f"{value:,}" if isinstance(value, int) else printable(json.dumps(value, ensure_ascii=False))
 
 
 def logs(output: Output, *, environment: str, follow: bool, release: str | None, directory: str | None) -> int:

@@ -170,3 +170,21 @@ class Reviving(Protocol):
         `values` gives the values of a release's secrets. Raises StepFailed.
         """
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drift:
+    """One thing in which what is live is not what was released. `released` and `live` are JSON."""
+
+    what: str
+    released: Any
+    live: Any
+
+
+@runtime_checkable
+class Comparing(Protocol):
+    """An adapter that can tell more of drift than the settings which `observe` sees."""
+
+    async def drift(self, place: Place, release: Release) -> Sequence[Drift]:
+        """How what serves differs from `release`, which is what is to be live; the settings in `Observed` aside. Raises StepFailed."""
+        ...

@@ -17,6 +17,7 @@ __all__ = [
     "children",
     "descendants",
     "die_with",
+    "environment",
     "fork_in_pid_namespace",
     "identity",
     "is_zombie",
@@ -72,6 +73,16 @@ def alive(who: Identity) -> bool:
 def name_of(pid: int) -> str:
     """The short name of a process, at most 15 bytes; empty when it is gone."""
     return _read(f"/proc/{pid}/comm").rstrip("\n")
+
+
+def environment(pid: int) -> dict[str, str]:
+    """What a process was started with; empty where it can't be read: it is gone, another user's, or there is no /proc."""
+    try:
+        with open(f"/proc/{pid}/environ", "rb", buffering=0) as file:
+            pairs = file.read().decode("utf-8", "surrogateescape").split("\0")
+    except OSError:
+        return {}
+    return dict(pair.split("=", 1) for pair in pairs if "=" in pair)
 
 
 def children(pid: int | str = "self") -> list[int]:

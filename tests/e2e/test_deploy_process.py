@@ -119,6 +119,14 @@ def test_a_command_beside_the_service_has_its_folder_and_environment_and_its_out
 
     assert (first, second.partition(" ")[0], third, len(long)) == ("one", "info", "has ***", 100_000)
     assert int(second.partition(" ")[2]) != site.port
+    (deployed,) = site.home.glob("environments/*/staging/releases/*/app.txt")
+    deployed.write_text("changed by hand")
+    shown = site.json("env", "show", "staging")
+    assert shown["drift"] == [{"what": "files.app.txt", "released": "as shipped", "live": "changed"}]
+    words = site.sparki("env", "show", "staging")
+    assert "drift files.app.txt: released as shipped, live changed" in words
+    assert f"process {shown['facts']['pid']} on port {shown['facts']['port']}\n" in words
+    assert "null" not in words
     assert "'absent' can't be started there" in site.sparki("env", "exec", "staging", "--", "absent", code=1)
     site.sparki("env", "exec", "staging", "--", "sh", "-c", "exit 7", code=7)
 

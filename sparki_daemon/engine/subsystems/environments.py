@@ -11,7 +11,7 @@ from typing import Any
 from sparki_daemon.engine.deploy_views import release_line
 from sparki_daemon.engine.subsystems.loco import live_release, refused
 from sparki_daemon.engine.subsystems.releasing import Releasing, no_such_environment
-from sparki_daemon.loco.protocol import Adapter, Observed, Place, StepFailed
+from sparki_daemon.loco.protocol import Adapter, Comparing, Observed, Place, Release, StepFailed
 from sparki_daemon.model.problem import ExitCode, SparkiError
 from sparki_daemon.prepare.releasing import working_settings
 from sparki_daemon.source import repository
@@ -75,7 +75,7 @@ class Environments:
             },
             "deploying": (known.deploying or None) if known else None,
             "maintenance": known.row.maintenance if known else False,
-            "drift": drift(live, observed) if live else [],
+            "drift": await self._drift(known, observed) if known else [],
             "facts": dict(observed.facts),
         }
 
@@ -161,6 +161,26 @@ class Environments:
             return Observed(release="", healthy=None, facts={"error": str(error)})
         except TimeoutError:
             return Observed(release="", healthy=None, facts={"error": f"no answer within {OBSERVE_LIMIT_S:.0f} s"})
+
+    async def _drift(self, known: _Known, observed: Observed) -> list[dict[str, Any]]:
+        """How what is live differs from what was released; a platform that can't be asked has told so in its facts."""
+        live, row = known.live, known.row
+        if live is None:
+            return []
+        found = drift(live, observed)
+        with contextlib.suppress(SparkiError, StepFailed, TimeoutError):
+            adapter = self._releasing.adapter(row.adapter)
+            if isinstance(adapter, Comparing):
+                async with asyncio.timeout(OBSERVE_LIMIT_S):
+                    more = await adapter.drift(self._releasing.place(row.project, row.name, live.settings), _release(live))
+                found += [{"what": one.what, "released": one.released, "live": one.live} for one in more]
+        return found
+
+
+def _release(row: ReleaseRow) -> Release:
+    return Release(
+        id=row.id, number=row.number, commit=row.commit, tree=row.tree, artifact=row.artifact, settings=row.settings, secrets=row.secrets
+    )
 
 
 @contextlib.contextmanager

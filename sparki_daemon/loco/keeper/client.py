@@ -39,6 +39,8 @@ class Service:
     exit_status: int | None  # of the last time that it ended; negative: a signal
     problem: str  # why it can't be started now
     log: str
+    command: str
+    variables: Mapping[str, str] | None  # as it was started with; None: an older keeper does not tell
 
 
 @dataclass(frozen=True)
@@ -259,7 +261,13 @@ def _error(told: dict[str, Any]) -> SparkiError:
 def _service(told: dict[str, Any]) -> Service:
     same = ("release", "deployment", "pid", "port", "listening", "since_ms", "restarts", "problem", "log")
     ended = told["last_exit"] or {}
-    return Service(**{name: told[name] for name in same}, condition=told["state"], exit_status=ended.get("status"))
+    return Service(
+        **{name: told[name] for name in same},
+        condition=told["state"],
+        exit_status=ended.get("status"),
+        command=told.get("command", ""),
+        variables=told.get("variables"),
+    )
 
 
 def _status(told: dict[str, Any]) -> Status:

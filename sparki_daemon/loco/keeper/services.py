@@ -256,6 +256,8 @@ class Services:
             "last_exit": life.last_exit,
             "problem": life.problem,
             "log": os.path.abspath(log_path(release)),
+            "command": wanted.command,
+            "variables": wanted.variables,
         }
 
 

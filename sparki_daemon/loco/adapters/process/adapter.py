@@ -12,12 +12,13 @@ from typing import Any
 from sparki_daemon.loco import recorder
 from sparki_daemon.loco.adapters.process import service, shipping
 from sparki_daemon.loco.adapters.process.door import address_of, ask, ask_as_now, running_status
+from sparki_daemon.loco.adapters.process.drifting import drift_of
 from sparki_daemon.loco.adapters.process.execution import execute
 from sparki_daemon.loco.adapters.process.gate import healthy, watched
 from sparki_daemon.loco.adapters.process.probe import probe
 from sparki_daemon.loco.adapters.process.reviving import revive
 from sparki_daemon.loco.adapters.process.wishes import problems_of, wishes_of
-from sparki_daemon.loco.protocol import Capabilities, Observed, Place, Release, Seen, Sight, StepFailed, Strategy, Work
+from sparki_daemon.loco.protocol import Capabilities, Drift, Observed, Place, Release, Seen, Sight, StepFailed, Strategy, Work
 from sparki_daemon.model.problem import Problem
 from sparki_daemon.system import files
 
@@ -64,10 +65,10 @@ class ProcessAdapter:
         counted = status.counted(status.live)
         facts = {
             "pid": found.pid if found else None,
+            "port": found.port if found else None,
             "restarts": found.restarts if found else 0,
-            "maintenance": status.maintenance,
             "requests": counted.requests,
-            "dropped": f"{counted.dropped:,} of {counted.requests:,} dropped",
+            "dropped": counted.dropped,
         }
         return Observed(release=status.live, healthy=well, url=f"http://{status.listen}/", facts=facts)
 
@@ -98,6 +99,9 @@ class ProcessAdapter:
 
     async def revive(self, place: Place, values: Callable[[str], Awaitable[Mapping[str, str]]]) -> Sequence[str]:
         return await revive(place.folder, values)
+
+    async def drift(self, place: Place, release: Release) -> Sequence[Drift]:
+        return await asyncio.to_thread(drift_of, place.folder, release)
 
     async def forget(self, place: Place, release: Release) -> None:
         await asyncio.to_thread(files.remove_tree, shipping.release_folder(place.folder, release.id))
