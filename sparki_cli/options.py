@@ -157,7 +157,14 @@ COMMANDS = (
         "sparki_cli.run:retry",
         "Run a run again, as a new attempt, and follow it.",
         arguments=(RUN,),
-        options=(Option("failed", ("--failed",), FLAG, "Only the jobs that went red, and those after them."), *SECRETS, DETACH, DIRECTORY),
+        options=(
+            Option("failed", ("--failed",), FLAG, "Only the jobs that went red, and those after them."),
+            Option("from_step", ("--from-step",), FLAG, "The same, but in their kept workspaces, from the first step that failed."),
+            Option("step", ("--step",), TEXT, "With --from-step: from this step, an earlier one; its id, name or number.", metavar="STEP"),
+            *SECRETS,
+            DETACH,
+            DIRECTORY,
+        ),
     ),
     *DEPLOY_COMMANDS,
     Command(

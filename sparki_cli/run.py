@@ -195,7 +195,16 @@ def actions_of(words: list[str], here: str) -> dict[str, Any]:
 
 
 def retry(
-    output: Output, *, run: str, failed: bool, secrets: list[str], secret_files: list[str], detach: bool, directory: str | None
+    output: Output,
+    *,
+    run: str,
+    failed: bool,
+    from_step: bool,
+    step: str | None,
+    secrets: list[str],
+    secret_files: list[str],
+    detach: bool,
+    directory: str | None,
 ) -> int:
     """A new attempt at a run; the exit code is that attempt's."""
     given = secrets_of(secrets, secret_files, own_directory(directory)) if secrets or secret_files else {}
@@ -204,7 +213,7 @@ def retry(
         interrupts.patience = 2
         try:
             shown = engine.show_run(run, own_directory(directory))
-            answer = engine.retry_run(shown["id"], failed=failed, given=given)
+            answer = engine.retry_run(shown["id"], failed=failed, from_step=(step or "") if from_step or step else None, given=given)
         except KeyboardInterrupt:
             output.note("interrupted before the daemon answered: `sparki show` tells whether the run was started again")
             return 130

@@ -111,7 +111,9 @@ class Engine:
         self._specs.forget(run)
         for attempt in range(1, row.attempt + row.state.terminal):  # a retry may have begun meanwhile
             self._specs.secrets.forget(run, attempt)
-            await self._insist(partial(files.remove_tree, self._specs.run_folder(run, attempt)))
+            ended = row.attempt if row.state.terminal else row.attempt - 1
+            await self._insist(partial(self._specs.kept.clear, self._specs.run_folder(run, attempt), run, ended))
+        await self._insist(self._specs.kept.sweep)
 
     async def _sweep_leftovers(self) -> None:
         """Remove what killed processes left of jobs: the run's end, and a runner's own, never came to it."""
@@ -166,10 +168,17 @@ class Engine:
         return await self._runs.show(found, directory=None)
 
     async def retry_run(
-        self, run: str, *, failed: bool, idempotency_key: str | None, secrets: dict[str, str], secret_names: list[str]
+        self,
+        run: str,
+        *,
+        failed: bool,
+        from_step: str | None,
+        idempotency_key: str | None,
+        secrets: dict[str, str],
+        secret_names: list[str],
     ) -> dict[str, Any]:
         self._refuse_while_stopping()
-        return await self._runs.retry(run, failed=failed, key=idempotency_key, given=Given(secrets, secret_names))
+        return await self._runs.retry(run, failed=failed, from_step=from_step, key=idempotency_key, given=Given(secrets, secret_names))
 
     async def artifacts(self, run: str, *, directory: str | None) -> dict[str, Any]:
         return await self._artifacts.listing((await self._runs.find(run, directory=directory)).id)

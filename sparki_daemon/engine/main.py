@@ -88,7 +88,7 @@ async def _run(home: str, cache: str, version: str, load: Load, store: SqliteSto
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     queue = EmbeddedQueue()
-    specs = Specs(home, fast_folder(home), cache)
+    specs = Specs(home, fast_folder(home), cache, keeps=True)
     scheduler = Scheduler(store, queue, specs, system=process.system_name())
     pool = Pool(home, Ledger(store, queue, specs, scheduler), max(2, os.cpu_count() or 2))
     engine = Engine(home, version, store, queue, scheduler, specs, pool, await store.read(journal.head), load)

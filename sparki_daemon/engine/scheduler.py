@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -215,11 +215,11 @@ class Scheduler:
         except SparkiError:
             return False
 
-    async def retry(self, tx: Tx, run: str, *, failed: bool) -> int:
+    async def retry(self, tx: Tx, run: str, *, failed: bool, resume: Mapping[str, Mapping[str, Any]] | None = None) -> int:
         """Begin the run's next attempt, and give its number: all jobs, or with `failed` those that did not succeed and all after them.
 
         A job that ran after a failure, by `always()` say, has seen results that no longer hold. Source: GitHub's docs, "Re-running
-        failed jobs": failed jobs and their dependents.
+        failed jobs": failed jobs and their dependents. `resume`: where some of them go on, by uid.
         """
         row = await self._row(tx, run)
         if not row.state.terminal:
@@ -238,7 +238,7 @@ class Scheduler:
         found = await folding.as_planned(tx, run, found, {job.base for job in found if job.uid in again}, late=not failed)
         for job in found:
             if job.uid in again:
-                await jobs.move(tx, job.uid, JobEvent.RETRIED)
+                await jobs.move(tx, job.uid, JobEvent.RETRIED, resume=(resume or {}).get(job.uid))
         self._live.pop(run, None)
         live = await self._run(tx, run)
         await self.decide(tx, live, live.ready())

@@ -10,8 +10,9 @@ from typing import Any
 
 from sparki_daemon.engine.caching import Caching
 from sparki_daemon.engine.live import Live, LiveJob
+from sparki_daemon.engine.resuming import Kept
 from sparki_daemon.model.problem import SparkiError
-from sparki_daemon.model.spec import JobSpec
+from sparki_daemon.model.spec import JobSpec, ResumeSpec
 from sparki_daemon.system import files
 from sparki_daemon.system.nonce import memory_folder
 from sparki_daemon.vault.of_runs import RunSecrets
@@ -22,13 +23,15 @@ SPARE = ".spare-"  # before the name of the runner that keeps such a folder for 
 class Specs:
     """Paths and specs under one state folder. `fast` is a folder in memory where there is one: many small files live there a while."""
 
-    def __init__(self, home: str, fast: str, cache: str = "") -> None:
+    def __init__(self, home: str, fast: str, cache: str = "", *, keeps: bool = False) -> None:
         self._home = home
         self._fast = fast
         self._cache = cache or os.path.join(home, "cache")
         self._written: set[str] = set()
         self.secrets = RunSecrets(home)
         self.caching = Caching(home, self._cache)
+        self.kept = Kept(home)
+        self._keeps = keeps  # the workspaces of jobs that fail
 
     @property
     def fast(self) -> str:
@@ -67,7 +70,7 @@ class Specs:
 
     def leftovers(self) -> Leftovers:
         """What lies in the folders where jobs work."""
-        return Leftovers(self._home, self._fast)
+        return Leftovers(self._home, self._fast, self.kept)
 
     def keep_logs(self, run: str) -> None:
         """Bring the names of the run's logs to the disk, before its end is told. Their bytes were brought there at each job's end."""
@@ -112,6 +115,12 @@ class Specs:
             artifacts=os.path.join(self._home, "artifacts"),
             cache=self._cache,
         )
+        if self._keeps:
+            spec["kept"] = self.kept.place(job.uid, job.row.epoch)
+        if job.row.resume:
+            resume = json.loads(job.row.resume)
+            spec["resume"] = ResumeSpec(kept=resume["kept"], step=resume["step"])
+            spec["work"] = resume["work"]
         if secrets := self.secrets.of(live.run, live.attempt):
             spec["secrets"] = secrets
         if keep := self.caching.ticket(live, job):
@@ -133,7 +142,8 @@ class Specs:
 class Leftovers:
     """What lay in the folders where jobs work at one moment: look first, ask the journal then, so that nothing new is taken for old."""
 
-    def __init__(self, home: str, fast: str) -> None:
+    def __init__(self, home: str, fast: str, kept: Kept) -> None:
+        self._kept = kept
         self._runners = os.path.join(home, "runners")
         self._work = os.path.join(home, "work")
         self._fast = fast
@@ -147,8 +157,8 @@ class Leftovers:
         """
         left = []
         for name in self._of_runs:
-            if not (self._is_spare(name) or name.partition(".")[0] in runs):
-                left += files.remove_tree(os.path.join(self._work, name))
+            if not (self._is_spare(name) or (run := name.partition(".")[0]) in runs):
+                left += self._kept.clear(os.path.join(self._work, name), run, 0)
         for name in self._of_jobs:
             if not (self._is_spare(name) or name in attempts):
                 left += files.remove_tree(os.path.join(self._fast, name))

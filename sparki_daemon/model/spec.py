@@ -42,6 +42,13 @@ class RunSpec(TypedDict):
     job_cache: NotRequired[CacheSpec]
 
 
+class ResumeSpec(TypedDict):
+    """Where a job goes on that has failed before."""
+
+    kept: str  # the folder that was its work folder, and becomes it again
+    step: int  # the index of the one to begin at
+
+
 class LinkSpec(TypedDict):
     """The one job whose success another waits for, on the same runner."""
 
@@ -78,4 +85,6 @@ class JobSpec(TypedDict):
     cache: NotRequired[str]  # the folder of all caches; likewise
     keep: NotRequired[KeepSpec]  # of a job that declares a cache
     after: NotRequired[LinkSpec]  # it may begin only once this job has succeeded on this runner; else it is given back
+    kept: NotRequired[str]  # where its work folder goes if it fails, for another attempt to go on in
+    resume: NotRequired[ResumeSpec]
     secrets: NotRequired[dict[str, str]]  # of the run, by name in upper case; on the wire and in memory only

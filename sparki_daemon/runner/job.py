@@ -15,7 +15,7 @@ from typing import Any
 from sparki_daemon.model.plan import JobPlan, StepPlan
 from sparki_daemon.model.reported import ReportedTests
 from sparki_daemon.model.spec import CacheSpec, JobSpec
-from sparki_daemon.runner import tracer
+from sparki_daemon.runner import kept, tracer
 from sparki_daemon.runner.ahead import Ahead
 from sparki_daemon.runner.child import Limits
 from sparki_daemon.runner.environment import job_layer, own_programs, runner_context, with_paths
@@ -87,6 +87,8 @@ class Job:
         self.spec = spec
         self.ahead = Ahead(host.loop, self.uid)
         self.tests: ReportedTests | None = None  # what its test reports said
+        self.marks: list[kept.Mark] = []  # how it stood when each of its own steps began
+        self.before: dict[int, dict[str, Any]] = {}  # the records of steps that an earlier attempt has done
         self._held: list[dict[str, Any]] = []
         self._ended: list[dict[str, Any]] = []  # the records of its steps' ends
         self._reason = ""
@@ -106,9 +108,7 @@ class Job:
                 self._read()
                 self._prepare()
             self._limit_time()
-            for step in self._pre_steps(self.frame):
-                self._do(step)
-            steps = [*reversed(self.plan.steps)]
+            steps = [*reversed(kept.go_on(self) if "resume" in self.spec else self._first_steps())]
             while (steps or self.posts) and not self._orphaned:
                 self._do(Step(self, steps.pop(), self.frame) if steps else self.posts.pop())
             self._outputs = self._evaluate_outputs()
@@ -118,13 +118,21 @@ class Job:
             self._break(error)
         self._end(lost=self._orphaned and bool(steps or self.posts))
 
+    def _first_steps(self) -> tuple[StepPlan, ...]:
+        """All its own, once what comes before them is done."""
+        for step in self._pre_steps(self.frame):
+            self._do(step)
+        return self.plan.steps
+
     def get_ready(self) -> bool:
         """Make its folders and start its first shells while the job before it still runs; False: it needs to know of that one first.
 
         After this comes `run` or `discard`. Raises what `_prepare` raises.
         """
         self._read()
-        if self.run_file.spec.get("actions") or any("${{" in template.text for _, template in (*self.run_file.env, *self.plan.env)):
+        if "resume" in self.spec or self.run_file.spec.get("actions"):
+            return False
+        if any("${{" in template.text for _, template in (*self.run_file.env, *self.plan.env)):
             return False
         self._prepare()
         self._ready = True
@@ -179,6 +187,10 @@ class Job:
     def write(self, record: dict[str, Any]) -> None:
         """Write a record, and what was held before it."""
         self.hold(record)
+        self.tell()
+
+    def tell(self) -> None:
+        """Write what was held."""
         held, self._held = self._held, []
         self._ended += [one for one in held if one["kind"] == "step.finished"]
         self.host.spool.append(*held)
@@ -195,7 +207,9 @@ class Job:
     def _prepare(self) -> None:
         """Folders, contexts, variables. Raises BadValue, OSError, ValueError."""
         host, spec, run = self.host, self.spec, self.run_file
-        host.folders.make(self.work, self.temp)
+        if "resume" in spec:
+            kept.bring_back(self)
+        host.folders.make(self.work, self.temp, again="resume" in spec)
         files = {name: f"{self.temp}/{name}" for name in ENV_FILES}
         github = {**run.github, **files, "job": self.plan.base, "workspace": self.workspace}
         github["token"] = spec.get("secrets", {}).get("GITHUB_TOKEN", "")
@@ -241,6 +255,8 @@ class Job:
 
     def _do(self, step: Step) -> None:
         self._step = step
+        if not step.is_post:
+            self.marks.append(kept.mark(self))
         try:
             if self.forced:
                 step.skip()
@@ -286,6 +302,8 @@ class Job:
         except Exception as error:
             self._break(error)
         self._result = LOST if lost else FAILURE if self._broken else self.scope.status
+        if self._result == FAILURE and "kept" in self.spec and not self._broken and hasattr(self, "plan"):
+            kept.keep(self, [*self._ended, *(record for record in self._held if record["kind"] == "step.finished")])
         self.write({
             "kind": "job.finished",
             "result": self._result,

@@ -36,6 +36,11 @@ class Masker:
         """Hide `value` from now on, in all its forms. A blank value hides nothing."""
         self._patterns.update(patterns(value))
 
+    @property
+    def hides(self) -> bool:
+        """Whether it has anything to hide."""
+        return bool(self._patterns)
+
     def stream(self) -> Masker:
         """A masker for another stream of the same job: the same values, also those added later, with a carry of its own."""
         other = Masker()

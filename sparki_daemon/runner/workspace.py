@@ -23,12 +23,12 @@ class Folders:
         self._spare_name = f".spare-{name}"
         self._spares: set[str] = set()
 
-    def make(self, work: str, temp: str) -> None:
+    def make(self, work: str, temp: str, *, again: bool = False) -> None:
         """Make `work` with workspace, home and tmp in it, and `temp`, for the owner only, with the files that steps write to.
 
-        What lies there from a former attempt goes first. Raises OSError.
+        What lies there from a former attempt goes first, but for what `work` has where the job goes on in it `again`. Raises OSError.
         """
-        if not self._take(work, _beside_run(work), 0o755):
+        if not again and not self._take(work, _beside_run(work), 0o755):
             for name in IN_WORK:
                 os.mkdir(f"{work}/{name}", 0o755)
         if not self._take(temp, os.path.dirname(temp), 0o700):

@@ -12,11 +12,11 @@ from sparki_daemon.model.problem import ExitCode, Problem, SparkiError
 from sparki_daemon.store.protocol import Row, Tx
 
 COLUMNS = """uid, run, position, key, base, name, state, reason, tolerated, cached, epoch, attempt, runner, outputs,
-    log, log_bytes, created, started, finished, summary_bytes, cache, tests"""
+    log, log_bytes, created, started, finished, summary_bytes, cache, tests, resume"""
 INSERT = f"""
     INSERT INTO jobs ({COLUMNS})
     VALUES (:uid, :run, :position, :key, :base, :name, 'queued', '', 0, 0, :epoch, :attempt, '', '{{}}', '', 0, :created, NULL, NULL, 0,
-        '', '')
+        '', '', '')
 """  # noqa: S608  # every SQL text here is put together from this module's own words
 GET = f"SELECT {COLUMNS} FROM jobs WHERE uid = :uid"  # noqa: S608
 REMOVE = "DELETE FROM jobs WHERE uid = :uid AND state = 'queued'"
@@ -75,6 +75,7 @@ class JobRow:
     summary_bytes: int = 0  # of the Markdown beside its log
     cache: str = ""  # JSON: what the cache had to say of it; empty: nothing
     tests: str = ""  # JSON: what its test reports say; empty: nothing
+    resume: str = ""  # JSON: where its present attempt goes on; empty: it begins at its first step
 
 
 class Fenced(Exception):  # noqa: N818  # reads as what happened
@@ -114,6 +115,7 @@ def _row(row: Row) -> JobRow:
         row["summary_bytes"],
         row["cache"],
         row["tests"],
+        row["resume"],
     )
 
 
@@ -224,7 +226,7 @@ CHANGES = {
     JobEvent.RETURNED: "runner = ''",
     JobEvent.STARTED: "started = :at",
     JobEvent.RETRIED: """attempt = attempt + 1, runner = '', outputs = '{}', tolerated = 0, cached = 0, log = '',
-        log_bytes = 0, summary_bytes = 0, cache = '', tests = '',
+        log_bytes = 0, summary_bytes = 0, cache = '', resume = :resume, tests = '',
         started = NULL, finished = NULL""",
 }
 END = """
@@ -274,12 +276,14 @@ async def move(
     summary_bytes: int = 0,
     cache: Mapping[str, Any] | None = None,
     tests: Mapping[str, Any] | None = None,
+    resume: Mapping[str, Any] | None = None,
 ) -> JobRow:
     """Move a job as MOVES has it, with its event; the job as it is then. Nothing else changes a job.
 
     `epoch`: what the news came with; leave it out for the scheduler's own decisions. ASSIGNED adds one to it, and takes `runner`, `log`
     and, where it had to wait for `needs`, `name`. The ends take `outputs`, `tolerated`, `cached`, `log_bytes`, `summary_bytes`, `tests`.
-    CACHED takes `log` too, and `cache`: what the cache says of it. `at`: when it happened, if not now.
+    RETRIED takes `resume`: where it goes on. CACHED takes `log` too, and `cache`: what the cache says of it.
+    `at`: when it happened, if not now.
 
     Raises, and then nothing was changed: Fenced for another epoch than the job's; IllegalMove where MOVES has no such move;
     SparkiError `no_such_job`.
@@ -300,6 +304,7 @@ async def move(
         summary_bytes=summary_bytes,
         cache=json.dumps(cache) if cache else "",
         tests=json.dumps(tests) if tests else "",
+        resume=json.dumps(resume) if resume else "",
     )
     if row is None:
         raise await _why_not(tx, uid, event, epoch)

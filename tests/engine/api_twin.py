@@ -220,7 +220,14 @@ class Twin:
         return found
 
     async def retry_run(
-        self, run: str, *, failed: bool, idempotency_key: str | None, secrets: dict[str, str], secret_names: list[str]
+        self,
+        run: str,
+        *,
+        failed: bool,
+        from_step: str | None,
+        idempotency_key: str | None,
+        secrets: dict[str, str],
+        secret_names: list[str],
     ) -> dict[str, Any]:
         found = self.found(run)
         if found["status"] not in ENDED:

@@ -78,7 +78,14 @@ class EnginePort(Protocol):
     async def cancel_run(self, run: str, *, force: bool) -> dict[str, Any]: ...
 
     async def retry_run(
-        self, run: str, *, failed: bool, idempotency_key: str | None, secrets: dict[str, str], secret_names: list[str]
+        self,
+        run: str,
+        *,
+        failed: bool,
+        from_step: str | None,
+        idempotency_key: str | None,
+        secrets: dict[str, str],
+        secret_names: list[str],
     ) -> dict[str, Any]: ...
 
     async def artifacts(self, run: str, *, directory: str | None) -> dict[str, Any]: ...

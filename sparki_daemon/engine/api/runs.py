@@ -52,7 +52,7 @@ async def cancel_run(engine: EnginePort, asked: Asked) -> Response:
 
 async def retry_run(engine: EnginePort, asked: Asked) -> Response:
     body = asked.body
-    given = {"secrets": body["secrets"], "secret_names": body["secret_names"]}
+    given = {"secrets": body["secrets"], "secret_names": body["secret_names"], "from_step": body["from_step"]}
     answer = await engine.retry_run(asked.path["run"], failed=body["failed"], idempotency_key=asked.idempotency_key, **given)
     return json_answer(answer, 202)
 

@@ -99,7 +99,11 @@ START: Schema = request(
     required=("directory",),
 )
 CANCEL: Schema = request({"force": {"type": "boolean", "default": False}})
-RETRY: Schema = request({"failed": {"type": "boolean", "default": False}, **SECRETS})
+RETRY: Schema = request({
+    "failed": {"type": "boolean", "default": False},
+    "from_step": {**TEXT_OR_NULL, "default": None, "description": "go on in kept workspaces at this step; empty: the first that failed"},
+    **SECRETS,
+})  # fmt: skip
 STOP: Schema = request({"force": {"type": "boolean", "default": False}})
 PRUNE: Schema = request({"dry_run": {"type": "boolean", "default": False}})
 NOTHING: Schema = request({})

@@ -65,6 +65,7 @@ class Runs:
         self._scheduler = scheduler
         self._home = home
         self._of_runs = specs.secrets
+        self._kept = specs.kept
         self._caching = specs.caching
 
     async def start(self, request: dict[str, Any], key: str | None) -> dict[str, Any]:
@@ -196,11 +197,16 @@ class Runs:
         run = (await self.find(word)).id
         return run, await self._store.write(lambda tx: self._scheduler.cancel(tx, run, force=force))
 
-    async def retry(self, word: str, *, failed: bool, key: str | None, given: Given = NONE_GIVEN) -> dict[str, Any]:
-        """Begin the run's next attempt; the same key begins one only. Raises SparkiError `secrets_gone` for values that it lacks."""
+    async def retry(
+        self, word: str, *, failed: bool, from_step: str | None = None, key: str | None, given: Given = NONE_GIVEN
+    ) -> dict[str, Any]:
+        """Begin the run's next attempt; the same key begins one only. With `from_step` red jobs go on in their kept workspaces.
+
+        Raises SparkiError `secrets_gone` for values that it lacks, and what `Kept.choose` raises.
+        """
         row = await self.find(word)
         run, attempt = row.id, row.attempt + 1
-        digest = f"retry {run} {failed}"
+        digest = f"retry {run} {failed}" if from_step is None else f"retry {run} from {from_step}"
         if key and (known := await self._store.read(lambda tx: keys.recall(tx, key, digest))):
             return dict(known)
         values = await self._secrets_again(row, given) if row.state.terminal else {}
@@ -210,7 +216,9 @@ class Runs:
             if key and (known := await keys.recall(tx, key, digest)):
                 return dict(known)
             since = await journal.head(tx)
-            answer = {"run": run, "attempt": await self._scheduler.retry(tx, run, failed=failed), "since": since}
+            resume = await self._resumed(tx, run, attempt, from_step) if from_step is not None else {}
+            again = await self._scheduler.retry(tx, run, failed=failed or from_step is not None, resume=resume)
+            answer = {"run": run, "attempt": again, "since": since}
             if key:
                 await keys.remember(tx, key, digest, answer)
             return answer
@@ -221,6 +229,15 @@ class Runs:
             if not await self._is_at(run, attempt):
                 self._of_runs.forget(run, attempt)
             raise
+
+    async def _resumed(self, tx: Tx, run: str, attempt: int, step: str) -> dict[str, dict[str, Any]]:
+        """Where the red jobs of an ended run go on. Raises SparkiError; one that has not ended is told by the retry itself."""
+        row = await runs.get(tx, run)
+        if row is None or not row.state.terminal:
+            return {}
+        chosen = self._kept.choose(plan_from_json((await runs.documents(tx, run))[0]), await jobs.of_run(tx, run), step)
+        self._kept.want(run, attempt, chosen)
+        return chosen
 
     async def _is_at(self, run: str, attempt: int) -> bool:
         """Whether somebody else has begun that attempt meanwhile."""
