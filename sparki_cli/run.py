@@ -217,6 +217,8 @@ def retry(
         except KeyboardInterrupt:
             output.note("interrupted before the daemon answered: `sparki show` tells whether the run was started again")
             return 130
+        if answer.get("file_changed"):
+            output.note(f"{shown['file']} is not the run's own, by which this attempt goes: `sparki run` takes the one that is there now")
         view = RunView(answer["run"], shown["pipeline"], shown.get("file", ""))
         return _told(output, engine, [view], answer["since"], interrupts, detach=detach)
 

@@ -69,7 +69,7 @@ class Engine:
         return self.ask("POST", target, {"force": force}, limit_s=limit_s, answer_limit_s=limit_s)  # type: ignore[no-any-return]
 
     def retry_run(self, run: str, *, failed: bool, from_step: str | None = None, given: dict[str, Any] | None = None) -> dict[str, Any]:
-        """A new attempt at a run: {"run", "attempt", "since"}. SparkiError `run_active` while it runs. `given`: secrets."""
+        """A new attempt at a run: {"run", "attempt", "since", "file_changed"}. SparkiError `run_active` while it runs. `given`: secrets."""
         step = {} if from_step is None else {"from_step": from_step}
         return self.ask("POST", f"/v1/runs/{quoted_segment(run)}/retry", {"failed": failed, **step, **(given or {})})  # type: ignore[no-any-return]
 

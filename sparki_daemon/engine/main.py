@@ -23,7 +23,7 @@ from sparki_daemon.engine.subsystems.releasing import Load
 from sparki_daemon.model.deployment import DeploymentState
 from sparki_daemon.model.problem import ExitCode, Problem, SparkiError
 from sparki_daemon.queue.embedded import EmbeddedQueue
-from sparki_daemon.store import deployments, environments, journal
+from sparki_daemon.store import deployments, environments, jobs, journal, runs
 from sparki_daemon.store.sqlite import SqliteStore
 from sparki_daemon.system import files, process
 
@@ -89,6 +89,7 @@ async def _run(home: str, cache: str, version: str, load: Load, store: SqliteSto
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     queue = EmbeddedQueue()
     specs = Specs(home, fast_folder(home), cache, keeps=True)
+    specs.kept.restore(await store.read(jobs.unfinished), {run.id: run.attempt for run in await store.read(runs.active)})
     scheduler = Scheduler(store, queue, specs, system=process.system_name())
     pool = Pool(home, Ledger(store, queue, specs, scheduler), max(2, os.cpu_count() or 2))
     engine = Engine(home, version, store, queue, scheduler, specs, pool, await store.read(journal.head), load)

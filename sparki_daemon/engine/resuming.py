@@ -6,14 +6,14 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sparki_daemon.model.job import JobState
 from sparki_daemon.model.plan import Plan
 from sparki_daemon.model.problem import ExitCode, Problem, SparkiError
 from sparki_daemon.pipeline.spelling import did_you_mean
-from sparki_daemon.runner.kept import RESUME, digest
+from sparki_daemon.runner.kept import RESUME, WHY_NOT, digest
 from sparki_daemon.store.jobs import JobRow
 from sparki_daemon.system import files
 
@@ -46,18 +46,32 @@ class Kept:
         return {row.uid: self._of_job(plan, row, step) for row in red}
 
     def _of_job(self, plan: Plan, row: JobRow, step: str) -> dict[str, Any]:
-        place = self.place(row.uid, row.epoch)
-        try:
-            with open(os.path.join(place, RESUME), "rb") as file:
-                state = json.load(file)
-        except (OSError, ValueError):
-            raise SparkiError(_gone(row)) from None
+        place, state = self._found(row)
+        if state is None:
+            raise SparkiError(_gone(row, _why_not(place)))
         steps = next(job.steps for job in plan.jobs if job.id == row.key)
         at = state["failed"] if not step else _named(step, state, [one.id for one in steps], row)
         if state["digests"][at] != digest(steps[:at]):
             message = f"the steps before '{state['names'][at]}' of job '{row.key}' are not those that its workspace was made by"
             raise SparkiError(Problem(code="steps_changed", message=message, hint=f"sparki retry {row.run} --failed"))
         return {"kept": place, "step": at, "work": state["work"]}
+
+    def _found(self, row: JobRow) -> tuple[str, dict[str, Any] | None]:
+        """Where a job's workspace is kept, with what its runner noted there; None: nowhere.
+
+        One that was brought back, and whose runner died before a step ran in it, bears the name that it had at work.
+        """
+        own = self.place(row.uid, row.epoch)
+        for place in [own, *([os.path.join(self._folder, os.path.basename(json.loads(row.resume)["work"]))] if row.resume else [])]:
+            with contextlib.suppress(OSError, ValueError), open(os.path.join(place, RESUME), "rb") as file:
+                return place, json.load(file)
+        return own, None
+
+    def restore(self, unfinished: Iterable[JobRow], attempts: Mapping[str, int]) -> None:
+        """Know again what is gone on in, after a start: `unfinished` jobs, and the attempt that each active run is at."""
+        for job in unfinished:
+            if job.resume and job.run in attempts:
+                self.want(job.run, attempts[job.run], {job.uid: json.loads(job.resume)})
 
     def want(self, run: str, attempt: int, chosen: Mapping[str, Mapping[str, Any]]) -> None:
         """These are gone on in by that attempt: nobody removes them before it has ended."""
@@ -91,6 +105,10 @@ class Kept:
         for name in os.listdir(self._folder) if os.path.isdir(self._folder) else ():
             path = os.path.join(self._folder, name)
             with contextlib.suppress(OSError):
+                if name.endswith(WHY_NOT):
+                    if time.time() - os.stat(path).st_mtime > MOST_AGE_S:
+                        os.unlink(path)
+                    continue
                 found.append((os.stat(os.path.join(path, RESUME)).st_mtime, path))
         left: list[str] = []
         for place, (kept_at, path) in enumerate(sorted(found, reverse=True)):
@@ -99,10 +117,21 @@ class Kept:
         return left
 
 
-def _gone(row: JobRow) -> Problem:
-    message = f"the workspace of job '{row.key}' is not there: it is kept for {MOST_AGE_S / 86400:.0f} days, of the last {MOST} jobs in"
-    why = "which a step failed, and not if they were given secrets, were cancelled or were lost"
-    return Problem(code="workspace_gone", message=f"{message} {why}", hint=f"from its first step: sparki retry {row.run} --failed")
+def _why_not(place: str) -> str:
+    """What the runner noted when it did not keep a workspace; empty: it noted nothing."""
+    try:
+        with open(place + WHY_NOT, encoding="utf-8") as file:
+            return file.read()
+    except (OSError, ValueError):
+        return ""
+
+
+def _gone(row: JobRow, why: str) -> Problem:
+    if not why and row.state is not JobState.FAILURE:
+        why = "it was lost with its runner" if row.state is JobState.LOST else "it was cancelled"
+    kept = f"of the last {MOST} jobs in which a step failed, each for {MOST_AGE_S / 86400:.0f} days"
+    message = f"the workspace of job '{row.key}' {f'was not kept: {why}' if why else f'is not there any more: it is kept {kept}'}"
+    return Problem(code="workspace_gone", message=message, hint=f"from its first step: sparki retry {row.run} --failed")
 
 
 def _named(step: str, state: Mapping[str, Any], ids: Sequence[str], row: JobRow) -> int:

@@ -6,6 +6,7 @@ taken out of that file's reach, by removing the file, only once it is told that 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from sparki_daemon.runner.job import Job
 
 RESUME = "resume.json"  # beside workspace, home and tmp
+WHY_NOT = ".why"  # behind the name of a folder that was not kept: a file that says why
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,17 +42,24 @@ def digest(steps: Sequence[StepPlan]) -> str:
     return hashlib.sha256(json.dumps([asdict(step) for step in steps], sort_keys=True, default=str).encode()).hexdigest()
 
 
-def keep(job: Job, ended: Sequence[dict[str, Any]]) -> str:
-    """Keep the work folder at `spec["kept"]`; gives why it is not kept, empty where it is.
+def keep(job: Job, ended: Sequence[dict[str, Any]]) -> None:
+    """Keep the work folder at `spec["kept"]`, or note there why not, for whoever wants to go on in it.
 
-    One that may hold secrets is not: they belong into no file that outlives the job.
+    One that may hold secrets is not kept: they belong into no file that outlives the job.
     """
+    if why := _kept_or_why(job, ended):
+        with contextlib.suppress(OSError):
+            os.makedirs(os.path.dirname(job.spec["kept"]), mode=0o700, exist_ok=True)
+            write_atomic(job.spec["kept"] + WHY_NOT, why.encode())
+
+
+def _kept_or_why(job: Job, ended: Sequence[dict[str, Any]]) -> str:
     planned = {record["step"]: record for record in ended if not record.get("post")}
     failed = next((index for index, record in sorted(planned.items()) if record["conclusion"] == "failure"), None)
     if failed is None or failed >= len(job.marks):
         return "none of its steps had failed"
     if job.output.masker.hides:
-        return "it knew secrets, which its files may hold"
+        return "the job was given secrets, or hid a value, and its files may hold them"
     try:
         return _keep(job, planned, failed)
     except (OSError, KeyError, ValueError, TypeError) as error:

@@ -93,7 +93,7 @@ def test_what_cannot_go_on_is_refused_and_said_why(bench: Bench) -> None:
     shutil.rmtree(bench.home / "kept")
     gone = bench.sparki("retry", run, "--from-step", ok=False)
     assert gone.returncode == 2
-    assert "the workspace of job 'build' is not there" in gone.stderr
+    assert "the workspace of job 'build' is not there any more" in gone.stderr
     assert f"sparki retry {run} --failed" in gone.stderr
     assert bench.show()["attempt"] == 1
 
@@ -108,8 +108,18 @@ def test_what_cannot_go_on_is_refused_and_said_why(bench: Bench) -> None:
 def test_a_workspace_of_a_job_that_knew_secrets_is_not_kept(bench: Bench) -> None:
     bench.write_workflow("on: push\njobs: {a: {runs-on: ubuntu-latest, steps: [{run: 'echo ::add-mask::sesame; false'}]}}")
     bench.sparki("run", "-q", ok=False)
-    assert bench.sparki("retry", "latest", "--from-step", ok=False).returncode == 2
-    assert not [*bench.home.glob("kept/*")]
+    refused = bench.sparki("retry", "latest", "--from-step", ok=False)
+    assert refused.returncode == 2
+    assert "was not kept: the job was given secrets, or hid a value" in refused.stderr
+    assert not [path for path in bench.home.glob("kept/*") if path.is_dir()]
+
+
+def test_whoever_changed_the_workflow_is_told_that_the_attempt_goes_by_the_runs_own(bench: Bench) -> None:
+    bench.sparki("run", "-q", ok=False)
+    (bench.side / "good").touch()
+    bench.write_workflow("on: push\njobs: {a: {runs-on: ubuntu-latest, steps: [{run: 'true'}]}}")
+    assert "is not the run's own, by which this attempt goes" in bench.sparki("retry", "latest", "--from-step").stderr
+    assert [job["id"] for job in bench.show()["jobs"]] == ["build", "after"]
 
 
 @pytest.mark.parametrize("victims", ["engine", "runner"])
@@ -130,4 +140,4 @@ def test_a_kill_in_between_runs_no_step_twice_in_an_attempt(bench: Bench, victim
     assert (lines(bench.side / "made"), lines(bench.side / "tried")) == (1, 2)
     bench.check_journal(run, shown)
     if victims == "runner":
-        assert "the workspace of job 'build' is not there" in bench.sparki("retry", run, "--from-step", ok=False).stderr
+        assert "was not kept: it was lost with its runner" in bench.sparki("retry", run, "--from-step", ok=False).stderr

@@ -236,7 +236,7 @@ class Twin:
         found["attempt"] += 1
         self.tell(("run.retried", found["id"], {"attempt": found["attempt"]}))
         self.finish_run(found["id"])
-        return {"run": found["id"], "attempt": found["attempt"], "since": since}
+        return {"run": found["id"], "attempt": found["attempt"], "since": since, "file_changed": False}
 
     async def artifacts(self, run: str, *, directory: str | None) -> dict[str, Any]:
         return await RunArtifacts(str(self.folder)).listing(self.found(run)["id"])

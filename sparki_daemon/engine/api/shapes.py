@@ -226,7 +226,7 @@ COMPONENTS: Schema = {
         }
     ),
     "Started": record({"runs": many(record({"run": TEXT, "pipeline": TEXT, "file": TEXT})), "since": INTEGER}),
-    "Retried": record({"run": TEXT, "attempt": INTEGER, "since": INTEGER}),
+    "Retried": record({"run": TEXT, "attempt": INTEGER, "since": INTEGER, "file_changed": FLAG}),
     "Artifacts": record(
         {
             "run": TEXT,

@@ -21,9 +21,11 @@ from sparki_daemon.pipeline.secret_names import secrets_of_plan
 from sparki_daemon.prepare import Planned, Prepared, prepare
 from sparki_daemon.runner.environment import choose as choose_environment
 from sparki_daemon.runner.summary import summary_path
+from sparki_daemon.source import files as source_files
 from sparki_daemon.source import repository
 from sparki_daemon.source.push import update_from_json
 from sparki_daemon.source.repository import Repository
+from sparki_daemon.source.snapshot import from_json
 from sparki_daemon.store import jobs, journal, keys, projects, runs, steps
 from sparki_daemon.store.deployments_of_run import deployments_of_run
 from sparki_daemon.store.protocol import Store, Tx
@@ -224,7 +226,7 @@ class Runs:
             return answer
 
         try:
-            return await self._store.write(write)
+            return {**await self._store.write(write), "file_changed": await self._file_changed(row)}
         except Exception:
             if not await self._is_at(run, attempt):
                 self._of_runs.forget(run, attempt)
@@ -238,6 +240,20 @@ class Runs:
         chosen = self._kept.choose(plan_from_json((await runs.documents(tx, run))[0]), await jobs.of_run(tx, run), step)
         self._kept.want(run, attempt, chosen)
         return chosen
+
+    async def _file_changed(self, row: runs.RunRow) -> bool:
+        """Whether the pipeline's file is another now than the run's own, by which its attempts go."""
+
+        def differs(spec: dict[str, Any]) -> bool:
+            try:
+                own = source_files.read(from_json(spec["source"]["snapshot"]), row.file)
+                with open(os.path.join(spec["source"]["worktree"], row.file), "rb") as file:
+                    return own is not None and file.read() != own
+            except (OSError, SparkiError):
+                return False  # no working tree, or no file in it: there is nothing to mix it up with
+
+        _, spec = await self._store.read(lambda tx: runs.documents(tx, row.id))
+        return await self._beside(differs, spec)
 
     async def _is_at(self, run: str, attempt: int) -> bool:
         """Whether somebody else has begun that attempt meanwhile."""
