@@ -26,6 +26,7 @@ from sparki_daemon.store.protocol import Store, Tx
 
 log = logging.getLogger("sparki.scheduler")
 BUSY = (JobState.ASSIGNED, JobState.RUNNING)
+PAST_RUNS = 4  # ended ones whose logs are remembered: of a run from the cache, followers hear only once all of it has ended
 
 
 def run_of(uid: str) -> str:
@@ -56,7 +57,12 @@ class Scheduler:
         self._specs = specs
         self._system = system  # as RUNNER_OS names it: jobs for another one are skipped
         self._live: dict[str, Live] = {}  # a cache of the rows, which a rollback empties
-        store.on_rollback(self._live.clear)
+        self._past: dict[str, dict[str, tuple[int, str]]] = {}  # run → job → attempt and log
+        store.on_rollback(self._forget)
+
+    def _forget(self) -> None:
+        self._live.clear()
+        self._past.clear()
 
     async def after(self, tx: Tx, turn: Turn, live: Live, job: LiveJob, row: jobs.JobRow) -> None:
         """What follows from the end of a job: successors, fail-fast, the end of its run."""
@@ -112,6 +118,9 @@ class Scheduler:
             self._specs.keep_logs(live.run)
             await runs.move(tx, live.run, verdict((job.state, job.tolerated) for job in live.jobs.values()))
             self._live.pop(live.run, None)
+            self._past[live.run] = {uid: (job.row.attempt, job.row.log) for uid, job in live.by_uid.items()}
+            if len(self._past) > PAST_RUNS:
+                del self._past[next(iter(self._past))]
 
     async def _whole(self, tx: Tx, live: Live, job: LiveJob, waiting: list[LiveJob]) -> LiveJob:
         """What ends where `job` does not go: all legs of its matrix as one, which leave `waiting`, or it alone."""
@@ -240,6 +249,7 @@ class Scheduler:
             if job.uid in again:
                 await jobs.move(tx, job.uid, JobEvent.RETRIED, resume=(resume or {}).get(job.uid))
         self._live.pop(run, None)
+        self._past.pop(run, None)
         live = await self._run(tx, run)
         await self.decide(tx, live, live.ready())
         return row.attempt + 1
@@ -256,10 +266,14 @@ class Scheduler:
         return live, live.by_uid[uid]
 
     def live_log(self, run: str, uid: str, attempt: int) -> str | None:
-        """The log of that attempt at a job, without `.log`, where its run is in memory; None: it is not. May be asked from the loop."""
+        """The log of that attempt at a job, without `.log`, where its run goes on or is among the last that ended; None: it is neither.
+
+        May be asked from the loop.
+        """
         live = self._live.get(run)
         job = live.by_uid.get(uid) if live else None
-        return job.row.log or None if job and job.row.attempt == attempt else None
+        known = (job.row.attempt, job.row.log) if job else self._past.get(run, {}).get(uid, (0, ""))
+        return known[1] or None if known[0] == attempt else None
 
     async def _row(self, tx: Tx, run: str) -> runs.RunRow:
         row = await runs.get(tx, run)

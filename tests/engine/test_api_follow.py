@@ -387,6 +387,23 @@ async def test_a_wide_run_of_silent_jobs_asks_for_no_log(twin: Twin, path: str, 
     assert asked_for == []
 
 
+async def test_jobs_from_the_cache_are_told_with_their_text_and_nobody_asks_the_store(
+    twin: Twin, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = twin.run(("a", "b"))
+    for uid in (f"{run}.a", f"{run}.b"):
+        twin.restore(uid, *(f"step {step} of {uid}\n".encode() for step in (0, 1)))
+    twin.finish_run(run)
+    asked_for: list[str] = []
+    monkeypatch.setattr(twin, "job_log", asked_for.append)
+
+    lines = await followed(path, run)
+
+    told = [line for uid in ("a", "b") for step in (0, 1) for line in (f"{step}: 'step {step} of {run}.{uid}\\n'", f"step.finished {step}")]
+    assert brief(lines) == ["run.created", *told[:4], "job.finished", *told[4:], "job.finished", "run.finished"]
+    assert asked_for == []
+
+
 async def test_a_follower_that_leaves_is_forgotten_everywhere(twin: Twin, path: str, caplog: pytest.LogCaptureFixture) -> None:
     run = twin.run()
     uid = f"{run}.test"

@@ -107,6 +107,7 @@ class Follower:
         self._open: dict[str, ExitStack] = {}
         self._unwatched: dict[str, float] = {}  # running: when to begin to watch; many end before
         self._begun: dict[str, tuple[JobLog, Mapping[str, Any] | None]] = {}  # seen from their beginning, with the last `step.started`
+        self._whole = False  # it has been told of the run from its creation on
         self.ended = False  # the run's last event so far is its end
 
     async def chunks(self, subscription: Subscription, first: list[Event], running: list[str]) -> Chunks:
@@ -164,6 +165,8 @@ class Follower:
                 return text.rest(data["to"])
         elif kind in {"step.started", "step.finished"}:
             start, end = data["from"] or 0, data.get("to")
+            if self._whole and data["uid"] not in self._jobs and data["uid"] not in self._begun and (log := self._beginning(data)):
+                self._begun[data["uid"]] = log, None  # it came from the cache: it never began, and no step of it was missed
             if begun := self._begun.get(data["uid"]):
                 self._begun[data["uid"]] = begun[0], data if end is None else None
             if text := await self._text(data, start if end is None else end):
@@ -175,7 +178,9 @@ class Follower:
         return ()
 
     def _note(self, event: Event) -> None:
-        if event.kind == "run.finished":
+        if event.kind == "run.created":
+            self._whole = True
+        elif event.kind == "run.finished":
             self.ended = True
         elif event.kind == "run.retried":
             self.ended = False
@@ -237,7 +242,7 @@ class Follower:
                 text.begin(step["step"], step["from"] or 0)
 
     def _beginning(self, data: Mapping[str, Any]) -> JobLog | None:
-        """Of a job that has just begun: the store need not be asked. None: it must be, the event is an old one."""
+        """Of a job that has just begun, or ended without: the store need not be asked. None: it must be, the event is an old one."""
         run, uid, attempt = data["run"], data["uid"], data["attempt"]
         path = self._engine.live_log(run, uid, attempt)
         return JobLog(uid=uid, key=data["job"], run=run, path=path, ended=False, attempt=attempt) if path else None

@@ -115,7 +115,7 @@ class EnginePort(Protocol):
     async def head(self) -> int: ...
 
     def live_log(self, run: str, uid: str, attempt: int) -> str | None:
-        """Where the log of that attempt at a job of an active run is, without `.log`; None: the store must be asked."""
+        """Where the log of that attempt at a job is, without `.log`, of an active run or one of the last; None: the store must be asked."""
         ...
 
     async def job_log(self, uid: str) -> JobLog:
