@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from sparki_daemon.proposal import compiled, make, node, python
 from sparki_daemon.proposal.found import Found, Job, Tree
+from sparki_daemon.proposal.python_project import tests_to_read
 
 TOOLS = ("golangci-lint", "poetry", "uv")
 """The programs whose presence a proposal may depend on."""
@@ -61,7 +62,9 @@ class Proposal:
 
 def wanted(paths: Iterable[str]) -> list[str]:
     """The files whose contents `propose` asks for, of all the paths of a tree."""
-    return [path for path in paths if path.count("/") <= _DEEPEST + 1 and (path.rpartition("/")[2] in _READ or _REQUIREMENTS.search(path))]
+    listed = [path for path in paths if path.count("/") <= _DEEPEST + 1]
+    named = [path for path in listed if path.rpartition("/")[2] in _READ or _REQUIREMENTS.search(path)]
+    return [*named, *tests_to_read(listed)]
 
 
 def propose(paths: Iterable[str], texts: Mapping[str, str], tools: Iterable[str] = ()) -> Proposal:

@@ -54,6 +54,9 @@ def _test(project: PythonProject) -> tuple[list[Step], tuple[str, ...]]:
     if config := project.pytest_config:
         why = f"{config} is pytest's, and nothing says which version"
         return [*_install(project, None), Step(f"{_PIP} pytest", why), Step("python -m pytest", config)], ()
+    if "manage.py" not in project.tree and (path := project.pytest_test):
+        why = f"{path} is written for pytest, and nothing says which version"
+        return [*_install(project, None), Step(f"{_PIP} pytest", why), Step("python -m pytest", path)], ()
     if "manage.py" in project.tree:
         return [*_install(project, None), Step("python manage.py test", "manage.py is Django's")], ()
     if project.test_files:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -14,6 +14,10 @@ from sparki_daemon.proposal.found import Tree
 _NAME = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)")
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # such a name can stand in a command as it is
 _TEST_FILE = re.compile(r"(?:[\w.+-]+/)*(?:test_[\w.+-]*|tests?)\.py")
+# unittest finds neither functions of a module nor what is decorated for pytest, and ends red where it finds nothing
+_FOR_PYTEST = re.compile(r"^(?:(?:async )?def test_|import pytest\b|from pytest\b)", re.MULTILINE)
+_MOST_TESTS_READ = 20
+_PYTEST_FILE = re.compile(r"(?:[\w.+-]+/)*(?:test_[\w.+-]*|[\w.+-]+_test|tests?)\.py")
 _BEST_GROUPS = ("test", "tests", "testing", "dev", "develop", "development")
 _REQUIREMENTS = re.compile(
     r"(?:requirements/)?(?:requirements[-_.]?(?:dev|develop|test|tests|testing|ci)|(?:dev|test|tests|testing)[-_.]?requirements)\.(?:txt|in)\Z"
@@ -102,6 +106,11 @@ class PythonProject:
         return next((path for path in sorted(tree.paths) if path.rpartition("/")[2] == "conftest.py"), "")
 
     @property
+    def pytest_test(self) -> str:
+        """The first of the test files that were read which only pytest can run; empty: none."""
+        return next((path for path in tests_to_read(self.tree.paths) if _FOR_PYTEST.search(self.tree.text(path))), "")
+
+    @property
     def tox_config(self) -> str:
         """The file that configures tox."""
         if "tox" in self.table("tool"):
@@ -112,6 +121,12 @@ class PythonProject:
     def ruff_config(self) -> str:
         """The file that configures ruff."""
         return self.tree.first("ruff.toml", ".ruff.toml") or ("pyproject.toml" if "ruff" in self.table("tool") else "")
+
+
+def tests_to_read(paths: Iterable[str]) -> list[str]:
+    """The test files whose contents tell which program they are written for: some of them do."""
+    found = (path for path in paths if _PYTEST_FILE.fullmatch(path))
+    return sorted(found, key=lambda path: (path.count("/"), path))[:_MOST_TESTS_READ]
 
 
 def _rank(name: str) -> int:

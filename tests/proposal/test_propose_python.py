@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sparki_daemon.proposal import Proposal, propose
+from sparki_daemon.proposal import Proposal, propose, wanted
 
 PACKAGE = "[project]\nname = 'shop'\n"
 PYTEST = "[tool.pytest.ini_options]\n"
@@ -126,6 +126,28 @@ def test_test_files_without_any_configuration_are_unittests() -> None:
     assert commands(files)[-1] == "python -m unittest discover -s tests"
     assert commands({**files, "tests/__init__.py": ""})[-1] == "python -m unittest discover -s tests -t ."
     assert commands({"requirements.txt": "six\n", "test_a.py": ""}) == [f"{PIP} -r requirements.txt", "python -m unittest"]
+
+
+@pytest.mark.parametrize(
+    "text", ["def test_a():\n    assert 1\n", "import pytest\n", "async def test_a() -> None: ...\n", "from pytest import raises\n"]
+)
+def test_test_files_that_only_pytest_can_run_get_pytest(text: str) -> None:
+    assert commands({"setup.py": "", "tests/test_a.py": "", "tests/test_b.py": text}) == [
+        f"{PIP} -e .",
+        f"{PIP} pytest",
+        "python -m pytest",
+    ]
+    assert commands({"setup.py": "", "tests/a_test.py": text})[-1] == "python -m pytest"
+
+
+def test_methods_of_a_test_case_are_left_to_unittest() -> None:
+    text = "import unittest\nclass T(unittest.TestCase):\n    def test_a(self): ...\n"
+    assert commands({"setup.py": "", "test_a.py": text})[-1] == "python -m unittest"
+
+
+def test_some_test_files_are_read_and_not_a_thousand() -> None:
+    tests = [f"tests/test_{number}.py" for number in range(1000)]
+    assert len(wanted(tests)) == 20
 
 
 def test_django_tests_by_its_own_command_unless_pytest_does() -> None:
