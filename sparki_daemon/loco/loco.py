@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sparki_daemon.loco import hooks
@@ -51,7 +52,7 @@ class Loco:
     now: Callable[[], datetime]
     woken: Callable[[], None] = lambda: None  # another turn is wanted
     driven: dict[str, _Driven] = field(default_factory=dict)
-    resting: dict[str, datetime] = field(default_factory=dict)  # what broke off, and when it is tried again
+    resting: dict[str, float] = field(default_factory=dict)  # what broke off, and when (monotonic) it is tried again
     hooking: dict[str, asyncio.Task[None]] = field(default_factory=dict)  # hooks of deployments that have ended
     reviving: asyncio.Task[None] | None = None  # sees to what is live, once in this loco's life
     open: int = 0  # deployments that had not ended at the last turn, and that loco can do something about
@@ -70,7 +71,7 @@ class Loco:
         for row in rows:
             if (driven := self.driven.get(row.id)) is not None:
                 driven.asked.ask(row.asked)
-            elif (until := self.resting.get(row.id)) and self.now() < until:
+            elif (until := self.resting.get(row.id)) and time.monotonic() < until:
                 continue
             elif row.state is DeploymentState.RUNNING:
                 await self._begin(row)
@@ -178,7 +179,7 @@ class Loco:
             log.warning("%s", fenced)
         except Exception:  # the store can't write, most of all: it stays where it is
             log.exception("%s: broke off", row.id)
-            self.resting[row.id] = self.now() + timedelta(seconds=REST_S)
+            self.resting[row.id] = time.monotonic() + REST_S
 
     def _adapter(self, name: str) -> Adapter:
         try:

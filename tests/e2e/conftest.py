@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from death_bench import Bench
+from service_site import Site
 
 
 @pytest.fixture
@@ -28,3 +31,17 @@ def make_bench(tmp_path) -> Any:
 @pytest.fixture
 def bench(make_bench: Callable[..., Bench]) -> Bench:
     return make_bench()
+
+
+@pytest.fixture
+def site(tmp_path: Path, free_port: int) -> Iterator[Site]:
+    found = Site(tmp_path, free_port)
+    yield found
+    found.end()
+
+
+@pytest.fixture
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port

@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -293,3 +293,30 @@ def test_the_process_brings_on_what_is_queued_and_ends_with_its_supervisor(tmp_p
         assert "Traceback" not in loco.stderr.read()
     os.close(read_end)
     assert json.dumps(asyncio.run(state())) == '"failed"'
+
+
+@pytest.mark.parametrize("days", [-1, 1])
+async def test_a_clock_that_jumps_neither_holds_up_nor_gives_up_a_deployment(
+    station: Station, days: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sparki_daemon.loco.loco.REST_S", 0.05)
+    first = await station.ask()
+    (station.folder / "environments").touch()  # in the folder's place: the deployment breaks off, and rests
+    await station.settle()
+    assert (await station.row(first)).state == "running"
+    (station.folder / "environments").unlink()
+    station.now += timedelta(days=days)
+    await asyncio.sleep(0.1)
+    await station.settle()
+    assert (await station.row(first)).state == "live"
+
+    station.adapter.hangs = {"watch"}
+    second = await station.ask()
+    await station.loco.turn()
+    while (await station.row(second)).step != "watch":
+        await asyncio.sleep(0.01)
+    epoch = (await station.row(second)).epoch
+    station.now += timedelta(days=-2 * days)
+    await station.loco.turn()
+    row = await station.row(second)
+    assert (row.state, row.epoch, list(station.loco.driven)) == ("running", epoch, [second])  # nobody has taken it

@@ -11,7 +11,7 @@ from typing import Any
 
 from sparki_daemon.loco import recorder
 from sparki_daemon.loco.adapters.process import service, shipping
-from sparki_daemon.loco.adapters.process.door import address_of, ask, ask_as_now, running_status
+from sparki_daemon.loco.adapters.process.door import address_of, ask, ask_as_now, running_status, try_address
 from sparki_daemon.loco.adapters.process.drifting import drift_of
 from sparki_daemon.loco.adapters.process.execution import execute
 from sparki_daemon.loco.adapters.process.gate import healthy, watched
@@ -136,6 +136,9 @@ async def _prepare(work: Work) -> Mapping[str, Any]:
     values = await work.secrets()
     if missing := sorted(set(work.release.secrets) - set(values)):
         raise StepFailed(f"there is no value for {', '.join(missing)}: set it with `sparki secret set`")
+    status, listen = await ask(work, lambda keeper: keeper.status()), wishes_of(work.release.settings).listen
+    if status.listen and address_of(status.listen) != address_of(listen):  # the switch takes it: too late to hear that it can't
+        await asyncio.to_thread(try_address, listen)
     return {}
 
 

@@ -6,7 +6,9 @@ import asyncio
 from collections.abc import Callable
 from typing import TypeVar
 
+from sparki_daemon.loco.keeper import address
 from sparki_daemon.loco.keeper.client import Keeper, Status
+from sparki_daemon.loco.keeper.problem import KeeperError
 from sparki_daemon.loco.protocol import StepFailed, Work
 from sparki_daemon.model.problem import SparkiError
 
@@ -63,6 +65,14 @@ def _asked(keeper: Keeper, question: Callable[[Keeper], T]) -> T:
             return question(keeper)
         except SparkiError as error:
             raise StepFailed("; ".join(f"{one.message}{f' ({one.hint})' if one.hint else ''}" for one in error.problems)) from error
+
+
+def try_address(listen: str) -> None:
+    """See whether an address can be had, blocking. Raises StepFailed, with who has it."""
+    try:
+        address.bind(listen).close()
+    except KeeperError as error:
+        raise StepFailed(f"{error.message}{f' ({error.hint})' if error.hint else ''}") from error
 
 
 def address_of(listen: str) -> tuple[str, int]:
