@@ -11,6 +11,7 @@ import httptools
 from sparki_daemon.loco.counts import Field
 from sparki_daemon.loco.front.exchange import Exchange
 from sparki_daemon.loco.front.head import HEAD_LIMIT_BYTES, TARGET_LIMIT_BYTES, Headers, RefusedError, Request, judge_request, plain
+from sparki_daemon.loco.front.reading import Reading
 
 if TYPE_CHECKING:
     from sparki_daemon.loco.front.server import Front
@@ -35,7 +36,7 @@ class Incoming:
         self.began = time.monotonic()
 
 
-class ClientLink(asyncio.Protocol):
+class ClientLink(Reading):
     """Answers go out in the order of the requests; while one is being answered, no more than one read of the next ones is held."""
 
     transport: asyncio.Transport
@@ -72,7 +73,7 @@ class ClientLink(asyncio.Protocol):
     @property
     def idle(self) -> bool:
         """Between two requests."""
-        return self.exchange is None and self._making is None and not self._queue and not self._held
+        return self.exchange is None and self._making is None and not self._queue and not self._held and self._refused is None
 
     # -- reading --------------------------------------------------------------------------------------------------------
 
@@ -86,10 +87,13 @@ class ClientLink(asyncio.Protocol):
         elif exchange is not None and exchange.complete:
             self._held.append(data)  # the next request, before this one's answer
             self.steer_reading()
+        elif exchange is None and self.idle and (known := self.front.known.find(data, self.peer)) is not None:
+            self._start(known, [], complete=True)
         else:
             self._feed(data)
 
     def _feed(self, data: bytes) -> None:
+        fresh = self.idle
         if self._making is None or self._making.request is None:
             self._head_bytes += len(data)
         try:
@@ -101,7 +105,9 @@ class ClientLink(asyncio.Protocol):
                 self._held.append(rest)
         except httptools.HttpParserError as error:
             self._refused = self._refused or RefusedError(400, f"this is no HTTP request: {error}")
-        making = self._making
+        making, current = self._making, self._current
+        if fresh and current is not None and current.complete and not self._queue and not self._refused and current.request is not None:
+            self.front.known.learn(data, self.peer, current.request)
         if making and not making.request and not self._refused and self._head_bytes > HEAD_LIMIT_BYTES + TARGET_LIMIT_BYTES:
             self._refused = RefusedError(431, f"the header is larger than {HEAD_LIMIT_BYTES} bytes")
         self._proceed()

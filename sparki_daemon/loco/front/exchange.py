@@ -7,10 +7,11 @@ import time
 from typing import TYPE_CHECKING
 
 from sparki_daemon.loco.counts import Field
-from sparki_daemon.loco.front.head import Headers, RefusedError, Request, interim_head, judge_answer, plain
+from sparki_daemon.loco.front.head import Answer, Headers, RefusedError, Request, interim_head, judge_answer, plain
 
 if TYPE_CHECKING:
     from sparki_daemon.loco.front.client_link import ClientLink
+    from sparki_daemon.loco.front.known import KnownAnswer
     from sparki_daemon.loco.front.route import Upstream
     from sparki_daemon.loco.front.upstream import UpstreamLink
 
@@ -37,6 +38,7 @@ class Exchange:
         self._chunk = False
         self._close = False
         self._bounded = True
+        self.told: Answer | None = None  # the final answer's head
         self._out: list[bytes] = []
         self._waiting: list[bytes] = []  # of the body, until there is a connection
         self._sent: list[bytes] | None = []  # of the body, while it can still be sent again
@@ -156,13 +158,29 @@ class Exchange:
         except RefusedError as refused:
             self.broken(refused.text)
             return
-        self.answered = True
+        self.answered, self.told = True, answer
         self.client.steer_reading()
         self._chunk, self._close, self._reusable = answer.chunk, answer.close, reusable and self.complete
         self._bounded = reusable or any(name.lower() in (b"content-length", b"transfer-encoding") for name, _ in headers)
         if status >= 500:
             self.row[Field.ERRORS_5XX] += 1
         self._out.append(answer.head)
+
+    def answer_whole(self, known: KnownAnswer, body: int, data: bytes) -> bool:
+        """All of an answer whose head was judged before; False: for this request it must be judged anew."""
+        client, link = self.client, self.link
+        if client.front.route.draining or not self.complete or not self.request.keep_alive or self.request.old or link is None:
+            return False
+        if link.bodiless or self._out:
+            return False
+        self.answered, self.link = True, None
+        if known.status >= 500:
+            self.row[Field.ERRORS_5XX] += 1
+        client.transport.write(data if known.as_came else known.head + data[body:])
+        self._leave()
+        link.free(reusable=True)
+        client.exchange_ended(self, close=False)
+        return True
 
     def answer_body(self, data: bytes) -> None:
         if self.over:

@@ -6,6 +6,7 @@ Sources: RFC 9110 (HTTP semantics) §7.6 for fields of one hop; RFC 9112 (HTTP/1
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 
 HEAD_LIMIT_BYTES = 64 * 1024
 FIELDS_LIMIT = 128
@@ -63,19 +64,19 @@ def judge_request(method: bytes, target: bytes, version: str, headers: Headers, 
         raise RefusedError(414, f"the address is longer than {TARGET_LIMIT_BYTES} bytes")
     if len(headers) > FIELDS_LIMIT:
         raise RefusedError(431, f"there are more than {FIELDS_LIMIT} header fields")
-    if sum(len(name) + len(value) + 4 for name, value in headers) > HEAD_LIMIT_BYTES:
+    if sum(map(len, chain.from_iterable(headers))) + 4 * len(headers) > HEAD_LIMIT_BYTES:
         raise RefusedError(431, f"the header is larger than {HEAD_LIMIT_BYTES} bytes")
-    passed: list[bytes] = []
+    passed: Headers = []
     seen: dict[bytes, list[bytes]] = {}
     for name, value in headers:
         low = name.lower()
         if low in WATCHED:
             seen.setdefault(low, []).append(value)
         else:
-            passed.append(b"%b: %b\r\n" % (name, value))
+            passed.append((name, value))
     named = _named(seen)
     if named:
-        passed = [line for line in passed if line[: line.index(b":")].lower() not in named]
+        passed = [field for field in passed if field[0].lower() not in named]
     old = version == "1.0"
     chunked, length = _framing(seen, old)
     target, host = _target(target, seen, old)
@@ -88,8 +89,12 @@ def judge_request(method: bytes, target: bytes, version: str, headers: Headers, 
         top.append(b"Content-Length: %d\r\n" % length)
     if upgrade:
         top.append(b"Connection: Upgrade\r\nUpgrade: websocket\r\n")
-    head = b"".join((*top, *passed, *_forwarded(seen, host, peer), b"\r\n"))
+    head = b"".join((*top, _lines(passed), *_forwarded(seen, host, peer), b"\r\n"))
     return Request(method, head, keep_alive, old, chunked, length, upgrade)
+
+
+def _lines(headers: Headers) -> bytes:
+    return b"\r\n".join([*map(b": ".join, headers), b""])
 
 
 def _named(seen: dict[bytes, list[bytes]]) -> set[bytes]:
@@ -125,8 +130,8 @@ def _target(target: bytes, seen: dict[bytes, list[bytes]], old: bool) -> tuple[b
 def _forwarded(seen: dict[bytes, list[bytes]], host: bytes, peer: str) -> list[bytes]:
     trusted = peer.startswith("127.") or peer in ("::1", "::ffff:127.0.0.1", "")
     told = seen if trusted else {}
-    chain = b", ".join((*told.get(b"x-forwarded-for", ()), peer.encode()))
-    lines = [b"X-Forwarded-For: %b\r\n" % chain]
+    way = b", ".join((*told.get(b"x-forwarded-for", ()), peer.encode()))
+    lines = [b"X-Forwarded-For: %b\r\n" % way]
     lines.append(b"X-Forwarded-Proto: %b\r\n" % told.get(b"x-forwarded-proto", [b"http"])[0])
     lines.append(b"X-Forwarded-Host: %b\r\n" % told.get(b"x-forwarded-host", [host])[0])
     lines += [b"%b: %b\r\n" % (name, value) for name in (b"Forwarded", b"X-Real-IP") for value in told.get(name.lower(), ())]
@@ -148,13 +153,14 @@ def judge_answer(status: int, reason: bytes, headers: Headers, request: Request,
     Raises RefusedError where the answer's end can't be told.
     """
     low = [name.lower() for name, _ in headers]
-    named = {
-        part.strip().lower() for at, (_, value) in enumerate(headers) if low[at] == b"connection" for part in value.split(b",")
-    } - FRAMING
-    lines = [b"HTTP/1.1 %d %b\r\n" % (status, reason)]
-    lines += [b"%b: %b\r\n" % field for at, field in enumerate(headers) if low[at] not in ONE_HOP and (not named or low[at] not in named)]
-    if any(name == b"transfer-encoding" and headers[at][1].strip().lower() != b"chunked" for at, name in enumerate(low)):
-        raise RefusedError(502, "the service answered with a Transfer-Encoding other than `chunked`")
+    kept = headers
+    if not ONE_HOP.isdisjoint(low):
+        seen = list(zip(low, (value for _, value in headers), strict=True))
+        if any(name == b"transfer-encoding" and value.strip().lower() != b"chunked" for name, value in seen):
+            raise RefusedError(502, "the service answered with a Transfer-Encoding other than `chunked`")
+        named = {part.strip().lower() for name, value in seen if name == b"connection" for part in value.split(b",")} - FRAMING
+        kept = [field for name, field in zip(low, headers, strict=True) if name not in ONE_HOP and name not in named]
+    lines = [b"HTTP/1.1 %d %b\r\n" % (status, reason), _lines(kept)]
     bodiless = request.method == b"HEAD" or status in (204, 304)
     unbounded = not bodiless and b"content-length" not in low
     chunk = unbounded and not request.old

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from sparki_daemon.loco.front.known import KnownAnswers
+
 if TYPE_CHECKING:
     from sparki_daemon.loco.front.upstream import UpstreamLink
 
@@ -25,6 +27,7 @@ class Upstream:
     make_link: Callable[[Upstream], UpstreamLink]
     current: bool = True  # new requests come here
     idle: list[UpstreamLink] = field(default_factory=list)
+    known: KnownAnswers = field(default_factory=KnownAnswers)
 
     def take(self, *, repeatable: bool) -> UpstreamLink | None:
         """A connection that has served before and still seems open: the one that was used last."""

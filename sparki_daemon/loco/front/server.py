@@ -9,6 +9,7 @@ import time
 
 from sparki_daemon.loco.counts import NO_RELEASE, Sheet
 from sparki_daemon.loco.front.client_link import ClientLink
+from sparki_daemon.loco.front.known import KnownRequests
 from sparki_daemon.loco.front.route import Maintenance, Route, Upstream
 from sparki_daemon.loco.front.upstream import UpstreamLink
 
@@ -24,6 +25,7 @@ class Front:
         self.sheet = sheet
         self.no_release = sheet.row(NO_RELEASE)
         self.route = Route()
+        self.known = KnownRequests()
         self.clients: set[ClientLink] = set()
         self.gone = asyncio.Event()
         self._server: asyncio.Server | None = None

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, cast
 
 import httptools
 
+from sparki_daemon.loco.front.reading import Reading
+
 if TYPE_CHECKING:
     from sparki_daemon.loco.front.exchange import Exchange
     from sparki_daemon.loco.front.head import Headers
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 HEAD_LIMIT_BYTES = 128 * 1024
 
 
-class UpstreamLink(asyncio.Protocol):
+class UpstreamLink(Reading):
     """Idle in its upstream's list, or busy with one exchange."""
 
     transport: asyncio.Transport
@@ -63,6 +65,9 @@ class UpstreamLink(asyncio.Protocol):
             exchange.client.transport.write(data)
             return
         exchange.heard_upstream()
+        first = self._in_head and not self._head_bytes
+        if first and (known := self.upstream.known.find(data)) is not None and exchange.answer_whole(*known, data):
+            return
         if self._in_head:
             self._head_bytes += len(data)
         try:
@@ -81,6 +86,14 @@ class UpstreamLink(asyncio.Protocol):
             exchange.broken("the head of the service's answer is too large")
         else:
             exchange.flush_answer()
+            if (
+                first
+                and exchange.told is not None
+                and self.exchange is None
+                and self._parser is not None
+                and not self.transport.is_closing()
+            ):
+                self.upstream.known.learn(data, self._parser.get_status_code(), self._headers, exchange.told)
 
     # -- what the parser calls ------------------------------------------------------------------------------------------
 
