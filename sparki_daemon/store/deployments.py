@@ -31,8 +31,8 @@ NOT_BEGUN = f"""
     WHERE project = :project AND environment = :environment AND state IN ('queued', 'waiting') AND epoch = 0 ORDER BY seq
 """  # noqa: S608
 CLAIM = f"""
-    UPDATE deployments SET epoch = :epoch, holder = :holder, state = 'running', previous = :previous, waits = '[]', reason = '',
-        started = coalesce(started, :now)
+    UPDATE deployments SET epoch = :epoch, holder = :holder, state = 'running', previous = :previous, waits = '[]',
+        reason = CASE WHEN state = 'running' THEN reason ELSE '' END, started = coalesce(started, :now)
     WHERE id = :id AND state IN ('queued', 'waiting', 'running', 'unknown') RETURNING {COLUMNS}
 """  # noqa: S608
 WAIT = f"""
