@@ -1,8 +1,11 @@
-"""The adapters that are held to their contract: ours, and every one that a package on the path brings."""
+"""The adapters that are held to their contract: ours, and what a package on the path brings; other tests know nothing of it."""
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
+import pytest
+from stands import BROUGHT
 
-sys.path.append(str(Path(__file__).parents[2] / "e2e" / "twin_platform"))  # a package with an entry point, as others bring it
+
+@pytest.fixture(autouse=True)
+def _brought(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(BROUGHT)

@@ -21,6 +21,7 @@ from sparki_daemon.loco.adapters import load
 from sparki_daemon.loco.keeper.client import Keeper
 from sparki_daemon.loco.protocol import Adapter
 
+BROUGHT = str(Path(__file__).parents[2] / "e2e" / "twin_platform")  # a package with an entry point, as others bring it
 GROUP = "sparki.adapters.stands"  # a package that brings an adapter brings its stand, to have the contract run against it
 SERVICE = """
 import os, socket
@@ -208,5 +209,9 @@ def packed(folder: Path) -> dict[str, Any]:
 
 def stands() -> dict[str, Callable[[Path], Stand]]:
     """The stand of every adapter, by name; `memory` is no adapter that can be named in sparki.yml."""
-    brought = {point.name: point.load() for point in entry_points(group=GROUP)}
+    sys.path.append(BROUGHT)
+    try:
+        brought = {point.name: point.load() for point in entry_points(group=GROUP)}
+    finally:
+        sys.path.remove(BROUGHT)
     return {"memory": MemoryStand, "process": ProcessStand, **brought}
