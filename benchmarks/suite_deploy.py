@@ -15,11 +15,13 @@ from statistics import median
 from types import TracebackType
 from typing import Any, Self
 
+from benchmarks.deploy_crowd import brought
 from benchmarks.desk import Desk
-from benchmarks.report import Row
+from benchmarks.report import Row, megabytes
 from sparki_daemon.loco.keeper.client import Keeper
 
 SWITCHES, KILLS = 20, 3
+CROWD, TARGETS = 1000, 100
 ROUND_S = 0.5
 COMMAND = f"exec {sys.executable} -m benchmarks.deploy_service"
 ROOT = str(Path(__file__).parent.parent)
@@ -84,6 +86,7 @@ def rows(desk: Desk, rounds: int) -> Iterator[Row]:
         yield from cost(stage, direct, rounds)
         yield from switches(stage)
         yield from kills(stage)
+    yield from crowd(desk)
 
 
 def cost(stage: Stage, direct: int, rounds: int) -> Iterator[Row]:
@@ -153,3 +156,12 @@ def kills(stage: Stage) -> Iterator[Row]:
         yield Row(f"{what}: refused connections", f"{refused} of {told['answers'] + failed}", "wanted: 0", refused, 0)
         goal = 0 if who == "keeper" else None
         yield Row(f"{what}: answers cut in flight", str(failed - refused), "", failed - refused, goal)
+
+
+def crowd(desk: Desk) -> Iterator[Row]:
+    found = brought(desk.folder / "crowd", CROWD, TARGETS)
+    what = f"{CROWD} deployments queued to {TARGETS} targets"
+    yield Row(f"{what}: went live", f"{found.states['live']} in {found.seconds:.0f} s", "", found.states["live"] / CROWD, 1, at_least=True)
+    yield Row(f"{what}: at one target at once", f"{found.at_once}", "wanted: 1", found.at_once, 1)
+    yield megabytes(f"{what}: peak of loco", found.peak_mib, 80)
+    yield Row(f"{what}: longest without an end", f"{found.longest_s:.1f} s", f"processor time: {found.cpu_s:.0f} s", found.longest_s)
