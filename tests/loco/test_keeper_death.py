@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 from loco_services import LIMIT_S, until
-from place import SECRET, Load, Stand, code, kill, stat_mode, tuple_of
+from place import SECRET, Load, Stand, code, kill, stat_mode, tree_of, tuple_of
 
 from sparki_daemon.loco.keeper.client import Keeper
 from sparki_daemon.model.problem import SparkiError
-from sparki_daemon.system import held
+from sparki_daemon.system import held, process
 
 # -- the keeper's death -------------------------------------------------------------------------------------------------------
 
@@ -38,6 +38,22 @@ def test_a_killed_keeper_cuts_nothing_and_its_successor_adopts_all(place):
     kill(after.services["r-1"].pid)
     until(lambda: place.service("r-1").listening, "restarted with the values that the front held")
     assert place.get() == "r-secret"
+
+
+@pytest.mark.parametrize("together", [True, False], ids=["together", "one after the other"])
+def test_a_service_whose_keeper_and_minder_were_killed_is_ended_and_started_again(place, together):
+    place.serve("r-1")
+    before = place.keeper.status()
+    minder = place.keeper._ask({"do": "status"})["services"][0]["minder"]
+    tree = [*tree_of(minder), process.identity(before.services["r-1"].pid)]
+    kill(before.pid)
+    if not together:
+        until(lambda: place.keeper.status().pid != before.pid, "a new keeper, which is not the minder's parent")
+    kill(minder)
+
+    until(lambda: not any(process.alive(who) for who in tree), "the old tree is gone")
+    until(lambda: place.service("r-1").listening and place.service("r-1").pid != before.services["r-1"].pid, "it runs again")
+    assert place.get() == "r-1"
 
 
 def test_front_and_keeper_killed_together_leave_the_service_and_it_is_adopted(place):

@@ -18,6 +18,7 @@ import time
 from dataclasses import dataclass
 from typing import NoReturn
 
+from sparki_daemon.loco.keeper import leftovers
 from sparki_daemon.loco.keeper.service_log import ServiceLog
 from sparki_daemon.runner.mask import Masker
 from sparki_daemon.system import files, held, process
@@ -131,6 +132,8 @@ class Minder:
             os.setsid()
             os.dup2(output, 1)
             os.dup2(output, 2)
+            with contextlib.suppress(OSError):  # a full disk keeps no service from running
+                leftovers.note(self.start.folder)
             null = os.open(os.devnull, os.O_RDONLY)
             os.dup2(null, 0)
             for name, value in self.start.limits.items():

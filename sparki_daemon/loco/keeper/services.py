@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from sparki_daemon.loco.keeper import address, minder
+from sparki_daemon.loco.keeper import address, leftovers, minder
 from sparki_daemon.loco.keeper.problem import KeeperError
 from sparki_daemon.loco.keeper.state import State, Wanted
 from sparki_daemon.loco.keeper.values import Values
@@ -130,6 +130,7 @@ class Services:
             life = self.lives[release] = Life(minder=holder(release), since=time.monotonic(), since_ms=clock.now_ms())
             life.last_exit = _exit_record(release)
             if life.minder is None:
+                leftovers.end(service_folder(release), release)
                 life.start_at = 0.0
             if wanted.stopping:
                 self._begin_to_end(life, wanted.grace_s)
@@ -205,6 +206,7 @@ class Services:
             life.minder = other
             return
         life.minder = None
+        leftovers.end(service_folder(wanted.release), wanted.release)
         life.last_exit = _exit_record(wanted.release)
         if wanted.stopping or self.resting:
             return
