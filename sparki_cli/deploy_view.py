@@ -18,6 +18,7 @@ WORDS = {  # what happened to a step, by the event of its saga
     "cancelled": "cancelled",
     "seen_unclear": "unknown",
 }
+EXCERPT_LINES = 20
 GLYPHS = {"done": "success", "failed": "failure", "undone": "cancelled", "unknown": "lost", "running": "running", "undoing": "running"}
 
 
@@ -96,7 +97,8 @@ def step_line(output: Output, step: dict[str, Any]) -> str:
     took = duration(step["took_ms"]) if step.get("took_ms") is not None and step["status"] == "done" else ""
     words = [step["does"] if step["status"] == "done" else f"{step['does']}: {step['status']}", output.styled(took, "dim")]
     line = f"  {output.glyph(GLYPHS.get(step['status'], ''))} " + "  ".join(word for word in words if word)
-    return line + ("\n" + _indented(step["reason"], 6) if step["reason"] and step["status"] != "done" else "")
+    reason = step["reason"].partition("\n")[0].removesuffix("; its last lines:")  # all of it ends the summary
+    return line + (f"\n      {printable(reason)}" if reason and step["status"] != "done" else "")
 
 
 def waits_line(waits: list[dict[str, Any]]) -> str:
@@ -149,12 +151,15 @@ def summary(output: Output, view: DeployView) -> str:
     }.get(view.status, f"{view.id}: {view.status}")
     lines = [f"{output.glyph(view.status)} {output.styled(said, 'bold')}"]
     if view.reason and view.status != "live":
-        lines.append(_indented(view.reason.partition("\n")[0], 2))  # all of it stands at the step that failed
+        lines.append(_excerpt(view.reason))
     if view.status == "unknown":
         lines.append(f"  then: sparki resolve {view.id} --live, --failed or --retry")
     return "\n".join(lines) + "\n"
 
 
-def _indented(text: str, columns: int) -> str:
-    """Text of several lines, as a terminal may have it."""
-    return "\n".join(" " * columns + printable(line) for line in text.splitlines())
+def _excerpt(reason: str) -> str:
+    """A reason of several lines, as a terminal may have it: the first says what happened, the others what a program said of it."""
+    first, *rest = reason.splitlines()
+    left = len(rest) - EXCERPT_LINES
+    shown = [f"  {printable(first)}", *(f"    {printable(line)}" for line in rest[:EXCERPT_LINES])]
+    return "\n".join([*shown, f"    … and {left} more lines"] if left > 0 else shown)

@@ -19,6 +19,7 @@ from typing import Any, NoReturn
 
 from sparki_daemon.supervisor.children import RunnerMain, end_adopted, fork_runner, namespaces_wanted, reap_until
 from sparki_daemon.supervisor.control import CONTROL_FD, LISTEN_FD
+from sparki_daemon.supervisor.home import Home
 from sparki_daemon.supervisor.kept import kept_pids
 from sparki_daemon.supervisor.loco import LocoChild
 from sparki_daemon.supervisor.strays import end_strays
@@ -28,6 +29,7 @@ from sparki_daemon.system.lines import Lines, pack
 
 STOP_LIMIT_S = 10.0
 LEAVE_LIMIT_S = 0.5  # for a runner that has nothing to do to go by itself
+LOOK_MS = 30_000  # between two looks whether the state folder is there: the engine's death is heard at once
 LOCO_LIMIT_S = 5.0  # for loco to leave its deployments where they are
 
 
@@ -62,6 +64,7 @@ class Supervisor:
         self.lines = Lines()
         self.asked = ""  # "stop" or "restart"
         self.asked_at = 0.0
+        self.folder = Home(home)
         self.poller = select.poll()
         self.wake_read, self.wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
 
@@ -76,6 +79,9 @@ class Supervisor:
         gc.collect()
         gc.freeze()  # the runners share these pages
         while not (self.asked and self.engine == 0):
+            if not self.asked and self.folder.lost:
+                self._ask("stop")
+                continue
             self._start_engine_when_due()
             if not self.asked:
                 self.loco.start_when_due()
@@ -90,7 +96,14 @@ class Supervisor:
         if self.asked == "restart":
             self._execute_anew()
         self._end_loco()
-        self._end_runners()
+        lost = self.folder.lost
+        if lost and self.folder.removed:
+            self.folder.end_services()
+        self._end_runners(adopted=not lost or self.folder.removed)
+        if not lost:
+            self._tidy_up()
+
+    def _tidy_up(self) -> None:
         for path in (self.socket_path, os.path.join(self.home, "daemon.json")):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(path)
@@ -109,11 +122,11 @@ class Supervisor:
         with contextlib.suppress(BlockingIOError):
             os.read(self.wake_read, 4096)
 
-    def _wait_ms(self) -> int | None:
+    def _wait_ms(self) -> int:
         due = [at for at in (self.start_at, self.loco.due) if at is not None]
         if due and not self.asked:
-            return max(0, int((min(due) - time.monotonic()) * 1000) + 1)
-        return 500 if self.asked else None
+            return min(LOOK_MS, max(0, int((min(due) - time.monotonic()) * 1000) + 1))
+        return 500 if self.asked else LOOK_MS
 
     def _ask(self, what: str) -> None:
         """Begin to stop or restart: the engine ends first, in its own time."""
@@ -211,7 +224,8 @@ class Supervisor:
             for name in [name for name, runner in self.held.runners.items() if runner == pid]:
                 del self.held.runners[name]
                 died.append((name, pid, status))
-        end_adopted(self._known(), spared=lambda: kept_pids(self.home))
+        if not self.folder.lost:  # else nobody can tell by their locks who is to be spared
+            end_adopted(self._known(), spared=lambda: kept_pids(self.home))
         for name, pid, status in died:
             self._tell({"died": name, "pid": pid, "status": status})
 
@@ -228,8 +242,8 @@ class Supervisor:
                 reap_until(time.monotonic() + LEAVE_LIMIT_S, [pid])
             self.loco.pid = 0
 
-    def _end_runners(self) -> None:
-        """End them: an idle one goes by itself once it hears the end, and leaves nothing; others are killed."""
+    def _end_runners(self, *, adopted: bool) -> None:
+        """End them: an idle one goes by itself once it hears the end, and leaves nothing; others are killed. So is what was `adopted`."""
         os.close(self.held.death_write_fd)
         busy = reap_until(time.monotonic() + LEAVE_LIMIT_S, self.held.runners.values())
         for pid in busy:
@@ -237,7 +251,8 @@ class Supervisor:
                 os.kill(pid, signal.SIGKILL)
         reap_until(time.monotonic() + LEAVE_LIMIT_S, busy)
         self.held.runners.clear()
-        end_adopted(self._known(), spared=lambda: kept_pids(self.home))
+        if adopted:
+            end_adopted(self._known(), spared=lambda: kept_pids(self.home))
 
     # -- a new program in the same process -------------------------------------------------------------------------------
 

@@ -59,14 +59,19 @@ def test_a_failed_step_is_told_with_its_reason_and_what_is_taken_back_after_it()
     assert step_line(OUTPUT, undone) == "  ■ start the new release: undone"
 
 
-def test_a_reason_of_several_lines_keeps_them_and_no_more_of_it_stands_in_the_summary() -> None:
+def test_a_reason_of_several_lines_is_told_in_a_line_at_its_step_and_whole_in_the_summary() -> None:
     one = view()
     one.apply(step("health", "begun", 1))
-    (failed,) = one.apply(step("health", "failed", 3, reason="it ended; its last lines:\nno module\x1b[31m named shop"))
-    one.apply(event("finished", 4, status="failed", reason="it ended; its last lines:\nno module named shop"))
+    reason = "it ended; its last lines:\nno module\x1b[31m named shop"
+    (failed,) = one.apply(step("health", "failed", 3, reason=reason))
+    one.apply(event("finished", 4, status="failed", reason=reason))
 
-    assert step_line(OUTPUT, failed).splitlines()[1:] == ["      it ended; its last lines:", "      no module\\x1b[31m named shop"]
-    assert "no module" not in summary(OUTPUT, one)
+    assert step_line(OUTPUT, failed).splitlines()[1:] == ["      it ended"]
+    assert summary(OUTPUT, one).splitlines()[1:] == ["  it ended; its last lines:", "    no module\\x1b[31m named shop"]
+
+    one.reason = "first\n" + "\n".join(str(number) for number in range(25))
+    lines = summary(OUTPUT, one).splitlines()
+    assert (len(lines), lines[-2:]) == (23, ["    19", "    … and 5 more lines"])
 
 
 def test_the_time_left_counts_what_is_under_way_and_what_is_to_come() -> None:
