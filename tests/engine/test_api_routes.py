@@ -65,7 +65,8 @@ async def test_cancel_and_retry_answer_202_or_why_not(twin: Twin, path: str) -> 
     assert twin.journal[1].data == {"run": run, "force": True}
     again = await asked(path, "POST", f"/v1/runs/{run}/cancel")
     assert (again[0], again[1]["code"]) == (409, "run_finished")
-    assert await asked(path, "POST", f"/v1/runs/{run}/retry", {"failed": True}) == (202, {"run": run, "attempt": 2, "since": 3})
+    retried = {"run": run, "attempt": 2, "since": 3, "file_changed": False}
+    assert await asked(path, "POST", f"/v1/runs/{run}/retry", {"failed": True}) == (202, retried)
 
 
 async def test_the_daemon_tells_its_state_and_takes_orders(twin: Twin, path: str) -> None:
