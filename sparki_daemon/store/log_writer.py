@@ -217,6 +217,8 @@ class LogWriter:
         if self._noted[0] < 0 or abs(now_ms - self._noted[2]) >= MS_A_RECORD:
             at = 0 if self._line_begin == base else data.find(b"\n") + 1
             if (at or self._line_begin == base) and at < len(data):  # a line of which no byte is here has no time yet
+                if at and self._newlines + 1 - self._noted[1] > LINES_A_RECORD:
+                    self._record(self._line_begin, self._newlines, now_ms)  # the one before it would be a line too far away
                 self._record(base + at, self._newlines + (at > 0), now_ms)
         for at, newlines in _pieces(data, PIECE_BYTES):
             if self._newlines + newlines - self._noted[1] > LINES_A_RECORD:

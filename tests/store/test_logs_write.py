@@ -15,7 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sparki_daemon.store.log_reader import RECORD, LogReader
@@ -84,6 +84,7 @@ def test_a_short_log_has_no_index_and_a_long_one_has_its_first_lines_in_it(tmp_p
 
 
 @given(st.lists(st.tuples(st.binary(max_size=12), st.integers(1, 2000), st.integers(0, 1500)), min_size=1, max_size=8))
+@example([(b"\n", 256, 0), (b"\0", 1, 0), (b"", 1, 1000)])  # the record of a new second came a line too late
 @settings(max_examples=60, deadline=None)
 def test_every_record_is_true_and_none_is_missing(parts: list[tuple[bytes, int, int]]) -> None:
     clock, whole, written_at = Clock(), b"", []
