@@ -12,14 +12,16 @@ from sparki_daemon.store.runs import RunRow
 LOOK_BACK = 200  # runs
 JOBS_BACK = 50  # runs whose jobs `show` looks at: it is asked often
 RUN_COLUMNS = "runs.id, runs.seq, runs.project, runs.file, runs.pipeline, runs.state, runs.source"
+# A job that was lost with its runner says nothing of its source; the step that it was at has no duration.
 JOBS = """
     SELECT past.id AS run, past.file, past.pipeline, past.source, jobs.key, jobs.name, jobs.state, jobs.tolerated, jobs.cached,
         jobs.started, jobs.finished,
         CASE WHEN jobs.attempt = 1 THEN 0 ELSE EXISTS (
             SELECT 1 FROM steps WHERE steps.job = jobs.uid AND steps.attempt < jobs.attempt AND steps.conclusion = 'failure'
+                AND steps.duration_ms IS NOT NULL
         ) END AS failed_before
     FROM ({past}) AS past JOIN jobs ON jobs.run = past.id
-    WHERE jobs.state IN ('success', 'failure', 'lost')
+    WHERE jobs.state IN ('success', 'failure')
     ORDER BY past.seq DESC, jobs.position
 """
 OF_PROJECT = f"SELECT {RUN_COLUMNS} FROM runs WHERE runs.project = :project ORDER BY runs.seq DESC LIMIT :limit"  # noqa: S608  # our own words

@@ -18,7 +18,7 @@ async def end(store: Store, run: str, key: str, *, good: bool) -> None:
         await jobs.move(tx, uid, JobEvent.ASSIGNED, runner="1", log="l")
         job = await jobs.move(tx, uid, JobEvent.STARTED)
         await steps.start(tx, job, 0, name="s")
-        await steps.finish(tx, job, 0, name="s", outcome="x", conclusion="success" if good else "failure")
+        await steps.finish(tx, job, 0, name="s", outcome="x", conclusion="success" if good else "failure", duration_ms=1)
         await jobs.move(tx, uid, JobEvent.PASSED if good else JobEvent.FAILED)
         if (row := await runs.get(tx, run)) and row.state.value == "queued":
             await runs.move(tx, run, RunEvent.STARTED)
@@ -57,3 +57,20 @@ async def test_a_job_that_failed_at_an_earlier_attempt_is_known(store: Store, a_
     await end(store, "r-1", "a", good=True)
     [one] = await store.read(lambda tx: history.of_project(tx, "p-1"))
     assert (one.good, one.failed_before) == (True, True)
+
+
+async def test_a_job_that_was_lost_with_its_runner_says_nothing_of_its_source(store: Store, a_run: RunMaker) -> None:
+    async def lose(tx: Tx, uid: str) -> None:
+        await jobs.move(tx, uid, JobEvent.ASSIGNED, runner="1", log="l")
+        job = await jobs.move(tx, uid, JobEvent.STARTED)
+        await steps.start(tx, job, 0, name="s")
+        await steps.end_running(tx, job, outcome="failure", reason="its runner died")
+        await jobs.move(tx, uid, JobEvent.RUNNER_DIED)
+
+    await a_run("r-1", "a", "b")
+    await store.write(lambda tx: lose(tx, "j-1-b"))
+    await store.write(lambda tx: lose(tx, "j-1-a"))
+    await store.write(lambda tx: jobs.move(tx, "j-1-a", JobEvent.RETRIED))
+    await end(store, "r-1", "a", good=True)
+    [one] = await store.read(lambda tx: history.of_project(tx, "p-1"))
+    assert (one.key, one.good, one.failed_before) == ("a", True, False)
