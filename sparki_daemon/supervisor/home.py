@@ -22,20 +22,23 @@ class Home:
 
     @property
     def lost(self) -> bool:
-        """Nobody finds the folder, or this daemon, by its name any more."""
+        """Nobody finds the folder, or this daemon, by its name any more. What can't be told now is not lost."""
         try:
-            there = os.stat(self._path)
+            return not os.path.samestat(os.stat(self._path), os.fstat(self._fd))
         except (FileNotFoundError, NotADirectoryError):
             return True
-        except OSError:  # it can't be told now
+        except OSError:
             return False
-        mine = os.fstat(self._fd)
-        return (there.st_dev, there.st_ino) != (mine.st_dev, mine.st_ino)
 
     @property
     def removed(self) -> bool:
         """It is not merely elsewhere: what ran from it has no files any more."""
-        return os.fstat(self._fd).st_nlink == 0
+        return _is_removed(self.inside)
+
+    @property
+    def inside(self) -> str:
+        """A path to the folder that holds wherever it was moved."""
+        return f"/proc/self/fd/{self._fd}"
 
     def end_services(self) -> None:
         """Kill the keepers and fronts of a removed folder with all that descends from them: who kept them can't be asked any more."""
@@ -54,14 +57,21 @@ class Home:
         return [pid for pid, _ in named] + trees
 
     def _of_ours(self, pid: int) -> bytes:
-        """The station that a process is for an environment of this folder; empty: none."""
+        """The station that a process is for an environment of this folder; empty: none, or one of another daemon in a new folder here."""
         try:
             with open(f"/proc/{pid}/cmdline", "rb", buffering=0) as file:
                 words = file.read().split(b"\0")
         except OSError:
             return b""
-        inside = os.fsencode(self._path) + b"/environments/"
+        environments = os.fsencode(os.path.abspath(self._path)) + b"/environments/"
         for station in STATIONS:
-            if [b"sparki_daemon", station, b"--folder"] == words[2:5] and words[5].startswith(inside):
-                return b"" if process.is_zombie(pid) else station
+            if [b"sparki_daemon", station, b"--folder"] == words[2:5] and words[5].startswith(environments):
+                return station if _is_removed(f"/proc/{pid}/cwd") else b""  # it stands in its folder; a zombie nowhere
         return b""
+
+
+def _is_removed(folder: str) -> bool:
+    try:
+        return os.stat(folder).st_nlink == 0
+    except OSError:
+        return False

@@ -93,14 +93,13 @@ class Supervisor:
             self._reap()
             if self.asked and time.monotonic() - self.asked_at > STOP_LIMIT_S and self.engine:
                 os.kill(self.engine, signal.SIGKILL)
-        if self.asked == "restart":
+        if self.asked == "restart" and not self.folder.lost:
             self._execute_anew()
         self._end_loco()
-        lost = self.folder.lost
-        if lost and self.folder.removed:
+        if self.folder.removed:
             self.folder.end_services()
-        self._end_runners(adopted=not lost or self.folder.removed)
-        if not lost:
+        self._end_runners()
+        if not self.folder.lost:  # else what is there by these names is another daemon's
             self._tidy_up()
 
     def _tidy_up(self) -> None:
@@ -224,8 +223,7 @@ class Supervisor:
             for name in [name for name, runner in self.held.runners.items() if runner == pid]:
                 del self.held.runners[name]
                 died.append((name, pid, status))
-        if not self.folder.lost:  # else nobody can tell by their locks who is to be spared
-            end_adopted(self._known(), spared=lambda: kept_pids(self.home))
+        self._end_adopted()
         for name, pid, status in died:
             self._tell({"died": name, "pid": pid, "status": status})
 
@@ -242,8 +240,11 @@ class Supervisor:
                 reap_until(time.monotonic() + LEAVE_LIMIT_S, [pid])
             self.loco.pid = 0
 
-    def _end_runners(self, *, adopted: bool) -> None:
-        """End them: an idle one goes by itself once it hears the end, and leaves nothing; others are killed. So is what was `adopted`."""
+    def _end_adopted(self) -> None:
+        end_adopted(self._known(), spared=lambda: kept_pids(self.folder.inside))  # by its name a moved folder would spare nobody
+
+    def _end_runners(self) -> None:
+        """End them: an idle one goes by itself once it hears the end, and leaves nothing; others are killed."""
         os.close(self.held.death_write_fd)
         busy = reap_until(time.monotonic() + LEAVE_LIMIT_S, self.held.runners.values())
         for pid in busy:
@@ -251,8 +252,7 @@ class Supervisor:
                 os.kill(pid, signal.SIGKILL)
         reap_until(time.monotonic() + LEAVE_LIMIT_S, busy)
         self.held.runners.clear()
-        if adopted:
-            end_adopted(self._known(), spared=lambda: kept_pids(self.home))
+        self._end_adopted()
 
     # -- a new program in the same process -------------------------------------------------------------------------------
 
