@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 
+from sparki_daemon.model.dataclass import replace
 from sparki_daemon.model.plan import StepPlan
 from sparki_daemon.model.problem import Position, Problem, SparkiError
 from sparki_daemon.pipeline.actions import action_name

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from sparki_cli.called import Called
 from sparki_cli.connect import own_directory
 from sparki_cli.given import mapped
 from sparki_cli.render import Output, printable
+from sparki_daemon.model.dataclass import dataclass
 from sparki_daemon.model.problem import Problem, SparkiError
 from sparki_daemon.pipeline.calls import call_problems
 from sparki_daemon.pipeline.dialect import dialect_of

@@ -71,11 +71,11 @@ def ci(
         **(actions_of(actions, here) if actions else {}),
     }
     gc.disable()  # of short life: what is imported and planned stays until the end
-    from sparki_daemon.ci.run import Bench
+    from sparki_daemon.ci.begin import begin
 
     with Interrupts() as interrupts:
         interrupts.patience = 1_000  # each is a request to the run, which ends at the second
-        bench = Bench(cache=_absolute(cache) or "")
+        bench = begin(here, cache=_absolute(cache) or "", at_commit=bool(ref))
         try:
             teller = _JsonTeller(output) if output.as_json else _Teller(output, HOSTS[form], bench.log_path)
             runs = bench.run(request, teller, interrupts)

@@ -7,22 +7,21 @@ from __future__ import annotations
 import os
 import time
 
-from sparki_daemon.client.engine import Engine
-from sparki_daemon.client.launch import read_daemon_file
-from sparki_daemon.client.paths import Paths, find_paths
-from sparki_daemon.client.version import VERSION
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from sparki_cli.render import Output
+    from sparki_daemon.client.engine import Engine
+    from sparki_daemon.client.paths import Paths
 
 RESTART_LIMIT_S = 10.0
 
 
 def connect(output: Output, *, may_start: bool = True) -> Engine:
     """A client of the engine; nothing is opened before the first question. Raises SparkiError `no_home`."""
+    from sparki_daemon.client.engine import Engine  # `sparki ci` has no engine to talk to
+    from sparki_daemon.client.version import VERSION
 
     def on_found(engine: Engine, told: dict[str, Any]) -> None:
         if told.get("version") != VERSION:
@@ -33,6 +32,8 @@ def connect(output: Output, *, may_start: bool = True) -> Engine:
 
 def own_paths() -> Paths:
     """The folders of this user. Raises SparkiError `no_home`."""
+    from sparki_daemon.client.paths import find_paths
+
     environ = os.environ
     account_home = ""
     if not environ.get("HOME") and not environ.get("SPARKI_HOME"):
@@ -62,7 +63,8 @@ def own_directory(directory: str | None) -> str:
 
 def _renew(engine: Engine, running: str, output: Output) -> None:
     """A newer program restarts an idle daemon, and says that a busy one is older; an older program goes on."""
-    from sparki_daemon.client.version import is_newer
+    from sparki_daemon.client.launch import read_daemon_file
+    from sparki_daemon.client.version import VERSION, is_newer
 
     if not is_newer(VERSION, running):
         return

@@ -6,7 +6,6 @@ import json
 import os
 
 from sparki_daemon.model.problem import Position, Problem, SparkiError
-from sparki_daemon.vault.env_file import read_env_file, text_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,6 +29,8 @@ def environment(words: list[str], files: list[str], directory: str) -> dict[str,
     """The lowest layer of `env`: what `--env-file` files hold, in their order, and over it `--env` words."""
     found: dict[str, str] = {}
     for path in files:
+        from sparki_daemon.vault.env_file import read_env_file  # noqa: PLC0415  # few runs are given any
+
         found |= read_env_file(os.path.join(directory, path), path)
     return found | pairs("--env", words)
 
@@ -39,6 +40,7 @@ def secrets(words: list[str], files: list[str], directory: str) -> tuple[dict[st
 
     Raises SparkiError: `secret_on_command_line`, `bad_secret_name`, `unreadable_file`, `bad_env_file`.
     """
+    from sparki_daemon.vault.env_file import read_env_file  # noqa: PLC0415  # as above
     from sparki_daemon.vault.names import checked  # noqa: PLC0415  # few runs are given any
 
     found: dict[str, str] = {}
@@ -60,6 +62,8 @@ def payload(path: str | None, directory: str) -> dict[str, Any] | None:
     """The JSON object that `--event-file` names. Raises SparkiError: `unreadable_file`, `bad_event_file` with the place."""
     if path is None:
         return None
+    from sparki_daemon.vault.env_file import text_of  # noqa: PLC0415  # as above
+
     try:
         found = json.loads(text_of(os.path.join(directory, path), path))
     except ValueError as error:

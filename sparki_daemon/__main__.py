@@ -61,12 +61,14 @@ def _supervisor(home: str, socket_path: str, resume: str, start_lock: int | None
     from sparki_daemon.client.launch import private_folder  # noqa: PLC0415
     from sparki_daemon.client.paths import socket_path as default_socket_path  # noqa: PLC0415
     from sparki_daemon.client.version import VERSION  # noqa: PLC0415
+    from sparki_daemon.runner.actions import preload  # noqa: PLC0415
     from sparki_daemon.runner.main import serve  # noqa: PLC0415
     from sparki_daemon.supervisor.main import main as supervise  # noqa: PLC0415
 
     address = socket_path or default_socket_path(home, uid=os.getuid())
     if os.path.dirname(address) != home:
         private_folder(os.path.dirname(address))
+    preload()
     supervise(home, address, VERSION, serve, resume, start_lock)
     return 0
 

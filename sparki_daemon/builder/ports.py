@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Protocol
 
+from sparki_daemon.model.dataclass import dataclass, field
 from sparki_daemon.model.spec import JobSpec
 
 

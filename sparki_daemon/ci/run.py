@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
-from sparki_daemon.ci.folders import Folders, sweep
+from sparki_daemon.ci.begin import Begun
 from sparki_daemon.ci.yard import Yard
 from sparki_daemon.engine.ledger import Ledger
 from sparki_daemon.engine.scheduler import Scheduler
@@ -59,17 +58,17 @@ class Hearer(Protocol):
 class Bench:
     """Everything that a run needs, until `close`: folders that are removed then, processes that are ended."""
 
-    def __init__(self, *, cache: str = "") -> None:
-        """`cache`: where caches are kept between runs; empty: with all else, so not at all. Raises OSError."""
-        sweep()
-        self._folders = Folders()
+    def __init__(self, begun: Begun, *, cache: str = "") -> None:
+        """`cache`: where caches are kept between runs; empty: with all else, so not at all."""
+        self._begun = begun
+        self._folders = begun.folders
         self._failures: list[Exception] = []  # of whoever tells people: nobody would see the rest of the run
         self._store = MemoryStore(self._failures.append)
         self._queue = EmbeddedQueue()
-        self._specs = Specs(self._folders.home, self._folders.fast, cache)
+        self._specs = Specs(self._folders.home, self._folders.fast, cache, lasting=False)
         self._scheduler = Scheduler(self._store, self._queue, self._specs, system=process.system_name())
         self._ledger = Ledger(self._store, self._queue, self._specs, self._scheduler)
-        self._runs = Runs(self._store, self._scheduler, self._folders.home, self._specs, beside=_at_once)
+        self._runs = Runs(self._store, self._scheduler, self._folders.home, self._specs, beside=_at_once, early=begun.source)
 
     def log_path(self, run: str, job: str) -> str:
         """The log of a job (by its key)."""
@@ -85,31 +84,29 @@ class Bench:
         Raises SparkiError for what can't be planned; then nothing was run.
         """
         most = request.get("max_parallel") or max(2, os.cpu_count() or 2)
-        yard = Yard(self._folders.home, self._ledger, min(most, MOST_RUNNERS), hearer.grew)
+        yard = Yard(self._folders.home, self._begun.nursery, self._ledger, min(most, MOST_RUNNERS), hearer.grew)
         try:
             self._store.on_commit(hearer.events)
             answer = drive(self._runs.start(request, None))
             started = [one["run"] for one in answer["runs"]]
             hearer.begin(answer, [self.show(run) for run in started])
             self._follow(yard, hearer, signals)
-            return [self.show(run) for run in started]
         finally:
-            yard.close()
+            yard.close()  # they end while people are told
+        return [self.show(run) for run in started]
 
     def _follow(self, yard: Yard, hearer: Hearer, signals: Signals) -> None:
         heard = 0
         while drive(self._store.read(runs.active)):
-            yard.turn()
-            if self._failures:
-                raise self._failures[0]
-            if not drive(self._store.read(runs.active)):
-                return
             yard.wait(signals.fileno())
             signals.drain()
             if signals.count > heard:
                 heard = signals.count
                 hearer.cancelling(force=heard > 1)
                 self._cancel(yard, force=heard > 1)
+            yard.turn()
+            if self._failures:
+                raise self._failures[0]
 
     def _cancel(self, yard: Yard, *, force: bool) -> None:
         for run in drive(self._store.read(runs.active)):
@@ -122,14 +119,16 @@ class Bench:
 
     def export_artifacts(self, folder: str) -> None:
         """Copy what the runs' jobs left as artifacts to `folder`/NAME. Raises OSError."""
+        import shutil  # noqa: PLC0415  # its compression modules take 5 ms to load
+
         kept = Artifacts(os.path.join(self._folders.home, "artifacts"))
         for run in os.listdir(kept.root) if os.path.isdir(kept.root) else ():
             for artifact in kept.listing(run):
                 shutil.copytree(os.path.join(artifact.folder, "files"), os.path.join(folder, artifact.name), dirs_exist_ok=True)
 
     def close(self) -> list[str]:
-        """Remove the folders; gives what could not be removed, as messages."""
-        return self._folders.remove()
+        """End what is left of the processes, and remove the folders; gives what could not be removed, as messages."""
+        return self._begun.close()
 
 
 async def _at_once(work: Callable[..., T], /, *arguments: Any) -> T:

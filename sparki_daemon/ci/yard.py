@@ -9,27 +9,23 @@ import contextlib
 import os
 import select
 import signal
-import time
 from collections.abc import Callable
-from functools import partial
 
 from sparki_daemon.builder.ports import Arrived, Attached, Gone, Ledger, Stop, Turn
-from sparki_daemon.builder.remains import how_it_died, rest_of
 from sparki_daemon.ci.links import Link
-from sparki_daemon.runner.main import serve
+from sparki_daemon.ci.nursery import Nursery
 from sparki_daemon.store.sqlite_tx import drive
-from sparki_daemon.supervisor.children import end_adopted, fork_runner, namespaces_wanted, reap_until
-from sparki_daemon.system import process
+from sparki_daemon.supervisor.children import end_adopted
 
-END_LIMIT_S = 5.0
 MOST_DEATHS = 8  # runners that may die before a job is theirs: then something here kills them all
 
 
 class Yard:
     """At most `most` runners under `home`. `on_growth` hears the uid of a job whose log grew."""
 
-    def __init__(self, home: str, ledger: Ledger, most: int, on_growth: Callable[[str], None]) -> None:
+    def __init__(self, home: str, nursery: Nursery, ledger: Ledger, most: int, on_growth: Callable[[str], None]) -> None:
         self._home = home
+        self._nursery = nursery
         self._ledger = ledger
         self._most = most
         self._on_growth = on_growth
@@ -37,19 +33,15 @@ class Yard:
         self._gone: list[Gone] = []
         self._attached: list[Attached] = []
         self._arrived: list[Arrived] = []
-        self._born = 0
+        self._newborn = [nursery.fork()]  # they don't listen yet
         self._idle_deaths = 0
-        self._others = set(process.children(os.getpid()))  # children that came with this process are none of ours
-        self._death_read, self._death_write = os.pipe2(os.O_CLOEXEC)
         self._poll = select.poll()
-        process.become_subreaper()
-        self._namespace = namespaces_wanted()
-        for folder in ("runners", "spool"):
-            os.makedirs(os.path.join(home, folder), mode=0o700, exist_ok=True)
 
     def wait(self, fd: int, limit_s: float | None = None) -> None:
         """Until a runner says something, dies, or `fd` can be read; at most `limit_s`."""
         self._poll.register(fd, select.POLLIN)
+        while self._newborn:
+            self._meet(*self._newborn.pop())
         by_fd = {link.fileno(): link for link in self._links.values()}
         for ready, _ in self._poll.poll(None if limit_s is None else int(limit_s * 1000)):
             if ready in by_fd:
@@ -70,19 +62,13 @@ class Yard:
             link.stop(stop)
 
     def close(self) -> None:
-        """End every runner and what came of it."""
-        pids = [link.pid for link in self._links.values()]
+        """End every runner; the nursery's `close` waits for their ends."""
+        self._nursery.end([*(link.pid for link in self._links.values()), *(pid for _, pid in self._newborn)])
         for link in self._links.values():
             self._poll.unregister(link.fileno())
             link.close()
         self._links.clear()
-        for pid in pids:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        reap_until(time.monotonic() + END_LIMIT_S, pids)
-        end_adopted(self._others, END_LIMIT_S)
-        os.close(self._death_write)
-        os.close(self._death_read)
+        self._newborn.clear()
 
     # -- what a turn decided -------------------------------------------------------------------------------------------
 
@@ -100,16 +86,20 @@ class Yard:
 
     def _fork_missing(self, waiting: int) -> None:
         """As many as there are jobs to do, and no more than may be: runners that are born now take what waits next turn."""
-        coming = sum(not link.ready for link in self._links.values())
-        for _ in range(min(waiting - coming, self._most - len(self._links))):
-            self._fork()
+        coming = len(self._newborn) + sum(not link.ready for link in self._links.values())
+        for _ in range(min(waiting - coming, self._most - len(self._links) - len(self._newborn))):
+            self._newborn.append(self._nursery.fork())
 
-    def _fork(self) -> None:
-        self._born += 1
-        name = f"ci-{self._born}"
-        main = partial(serve, outlives=False)
-        pid = fork_runner(main, name, self._home, self._death_read, namespace=self._namespace)
-        link = Link(name, pid, os.path.join(self._home, "runners", f"{name}.sock"))
+    def _meet(self, name: str, pid: int) -> None:
+        try:
+            link = Link(name, pid, self._nursery.path(name))
+        except OSError:
+            os.kill(pid, signal.SIGKILL)  # it has ended, or never will listen
+            os.waitpid(pid, 0)
+            if not self._nursery.died_at_birth():
+                raise
+            self._newborn.append(self._nursery.fork())
+            return
         self._links[name] = link
         self._poll.register(link.fileno(), select.POLLIN)
 
@@ -128,6 +118,8 @@ class Yard:
 
     def _bury(self, link: Link) -> None:
         """A runner has hung up, so it is dying: end what is left of its tree, then have its job judged."""
+        from sparki_daemon.builder.remains import how_it_died, rest_of  # noqa: PLC0415  # most runs lose no runner
+
         self._poll.unregister(link.fileno())
         link.close()
         del self._links[link.name]
@@ -137,7 +129,7 @@ class Yard:
             status = os.waitpid(link.pid, 0)[1]
         except ChildProcessError:
             status = signal.SIGKILL
-        end_adopted(self._others | {one.pid for one in self._links.values()})
+        end_adopted(self._nursery.others | {one.pid for one in self._links.values()} | {pid for _, pid in self._newborn})
         if whole := rest_of(os.path.join(self._home, "spool", link.name), link.received):
             self._arrived.append(Arrived(link.name, link.received, whole))
         self._gone.append(Gone(link.name, how_it_died(status)))

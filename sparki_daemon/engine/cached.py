@@ -9,6 +9,8 @@ from sparki_daemon.model.run import RunEvent
 from sparki_daemon.store import jobs, runs, steps
 from sparki_daemon.store.protocol import Tx
 
+__all__ = ["Hit", "end"]
+
 
 async def end(tx: Tx, live: Live, job: LiveJob, hit: Hit, log: str) -> jobs.JobRow:
     """End a queued job as its earlier result says; `log`: where its log lies, without the suffix."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from sparki_daemon.engine.live import Live, LiveJob
+from sparki_daemon.model.dataclass import dataclass, field
 from sparki_daemon.model.plan import Plan
 from sparki_daemon.model.spec import CacheSpec, KeepSpec
 from sparki_daemon.pipeline import cache_key
@@ -24,7 +23,6 @@ from sparki_daemon.toolchains.tools import Tools
 
 MOST_TREES = 8  # listings of trees that are remembered
 MOST_REASONS = 40  # that are told of one job
-log = logging.getLogger("sparki.cache")
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
+from sparki_daemon.model.dataclass import dataclass
 from sparki_daemon.model.job import JobState
 from sparki_daemon.model.plan import JobPlan, Plan
 from sparki_daemon.model.spec import KeepSpec

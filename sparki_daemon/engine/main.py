@@ -18,7 +18,7 @@ from sparki_daemon.engine.api.serving import serve
 from sparki_daemon.engine.engine import Engine
 from sparki_daemon.engine.ledger import Ledger
 from sparki_daemon.engine.scheduler import Scheduler
-from sparki_daemon.engine.specs import Specs, fast_folder
+from sparki_daemon.engine.specs import Specs
 from sparki_daemon.engine.subsystems.releasing import Load
 from sparki_daemon.model.deployment import DeploymentState
 from sparki_daemon.model.problem import ExitCode, Problem, SparkiError
@@ -26,6 +26,7 @@ from sparki_daemon.queue.embedded import EmbeddedQueue
 from sparki_daemon.store import deployments, environments, jobs, journal, runs
 from sparki_daemon.store.sqlite import SqliteStore
 from sparki_daemon.system import files, process
+from sparki_daemon.system.nonce import fast_folder
 
 LOCK_LIMIT_S = 15.0
 log = logging.getLogger("sparki.engine")

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from sparki_daemon.builder.ports import Stop, Turn
-from sparki_daemon.engine import cached, folding, terms
-from sparki_daemon.engine.caching import Hit
+from sparki_daemon.engine import folding, terms
 from sparki_daemon.engine.folding import uid_of
 from sparki_daemon.engine.live import Live, LiveJob
 from sparki_daemon.engine.specs import Specs
+from sparki_daemon.model.dataclass import dataclass
 from sparki_daemon.model.job import JobEvent, JobState
 from sparki_daemon.model.plan import JobPlan, Plan, plan_from_json
 from sparki_daemon.model.problem import ExitCode, Problem, SparkiError
@@ -24,7 +22,6 @@ from sparki_daemon.queue.protocol import BUILDS, Queue
 from sparki_daemon.store import jobs, runs
 from sparki_daemon.store.protocol import Store, Tx
 
-log = logging.getLogger("sparki.scheduler")
 BUSY = (JobState.ASSIGNED, JobState.RUNNING)
 PAST_RUNS = 4  # ended ones whose logs are remembered: of a run from the cache, followers hear only once all of it has ended
 
@@ -131,12 +128,15 @@ class Scheduler:
 
     async def _go(self, tx: Tx, live: Live, job: LiveJob) -> list[LiveJob]:
         """A job may run: an earlier result ends it here and now, and gives those that it makes ready; else it is held for a runner."""
-        log_path = self._specs.log_path(live.run, job.plan.id, job.row.attempt)
-        found = self._specs.caching.look(live, job, log_path)
-        if isinstance(found, Hit):
-            return live.ended(job, await cached.end(tx, live, job, found, log_path))
-        if found is not None:
-            job.row = await jobs.note_cache(tx, job.row, found.told)
+        if job.plan.cache is not None:
+            from sparki_daemon.engine import cached  # noqa: PLC0415  # most jobs declare no cache: `sparki ci` of such a one does without
+
+            log_path = self._specs.log_path(live.run, job.plan.id, job.row.attempt)
+            found = self._specs.caching.look(live, job, log_path)
+            if isinstance(found, cached.Hit):
+                return live.ended(job, await cached.end(tx, live, job, found, log_path))
+            if found is not None:
+                job.row = await jobs.note_cache(tx, job.row, found.told)
         live.hold(job)
         return []
 

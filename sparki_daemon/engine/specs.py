@@ -6,32 +6,44 @@ import contextlib
 import json
 import os
 from collections.abc import Container
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
-from sparki_daemon.engine.caching import Caching
 from sparki_daemon.engine.live import Live, LiveJob
 from sparki_daemon.engine.resuming import Kept
 from sparki_daemon.model.problem import SparkiError
 from sparki_daemon.model.spec import JobSpec, ResumeSpec
 from sparki_daemon.system import files
-from sparki_daemon.system.nonce import memory_folder
 from sparki_daemon.vault.of_runs import RunSecrets
+
+if TYPE_CHECKING:
+    from sparki_daemon.engine.caching import Caching
 
 SPARE = ".spare-"  # before the name of the runner that keeps such a folder for its next job
 
 
 class Specs:
-    """Paths and specs under one state folder. `fast` is a folder in memory where there is one: many small files live there a while."""
+    """Paths and specs under one state folder. `fast` is a folder in memory where there is one: many small files live there a while.
 
-    def __init__(self, home: str, fast: str, cache: str = "", *, keeps: bool = False) -> None:
+    `keeps`: the workspaces of jobs that fail. `lasting`: the state folder outlives this process.
+    """
+
+    def __init__(self, home: str, fast: str, cache: str = "", *, keeps: bool = False, lasting: bool = True) -> None:
+        self._lasting = lasting
         self._home = home
         self._fast = fast
         self._cache = cache or os.path.join(home, "cache")
         self._written: set[str] = set()
         self.secrets = RunSecrets(home)
-        self.caching = Caching(home, self._cache)
         self.kept = Kept(home)
-        self._keeps = keeps  # the workspaces of jobs that fail
+        self._keeps = keeps
+
+    @cached_property
+    def caching(self) -> Caching:
+        """The engine's side of the job cache, made when a job that declares one is met."""
+        from sparki_daemon.engine.caching import Caching  # noqa: PLC0415  # most runs have no such job
+
+        return Caching(self._home, self._cache)
 
     @property
     def fast(self) -> str:
@@ -74,6 +86,8 @@ class Specs:
 
     def keep_logs(self, run: str) -> None:
         """Bring the names of the run's logs to the disk, before its end is told. Their bytes were brought there at each job's end."""
+        if not self._lasting:
+            return
         logs = os.path.join(self._home, "logs")
         with contextlib.suppress(OSError):  # a run without a log; or a disk that fails: then the commit that follows says so
             files.sync_folder(os.path.join(logs, run))
@@ -123,7 +137,7 @@ class Specs:
             spec["work"] = resume["work"]
         if secrets := self.secrets.of(live.run, live.attempt):
             spec["secrets"] = secrets
-        if keep := self.caching.ticket(live, job):
+        if job.plan.cache is not None and (keep := self.caching.ticket(live, job)):
             bring_to = live.spec["job_cache"].get("bring_to")
             spec["keep"] = {**keep, "bring_to": bring_to} if bring_to else keep
         return spec
@@ -174,16 +188,3 @@ class Leftovers:
 
 def _names(folder: str) -> list[str]:
     return os.listdir(folder) if os.path.isdir(folder) else []
-
-
-def fast_folder(home: str) -> str:
-    """A 0700 folder in memory for the jobs of the state folder `home`, or one in it where there is no such file system."""
-    if os.path.isdir("/dev/shm") and os.access("/dev/shm", os.W_OK):
-        path = memory_folder(home)
-        os.makedirs(path, mode=0o700, exist_ok=True)
-        found = os.stat(path, follow_symlinks=False)
-        if found.st_uid == os.getuid() and not found.st_mode & 0o077:  # else somebody else owns the name in memory
-            return path
-    path = os.path.join(home, "temp")
-    os.makedirs(path, mode=0o700, exist_ok=True)
-    return path

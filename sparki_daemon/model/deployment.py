@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from sparki_daemon.model.dataclass import dataclass, replace
 from sparki_daemon.model.job import IllegalMove
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from statistics import median
 from typing import Any
+
+from sparki_daemon.model.dataclass import dataclass
 
 USUAL = 20  # how many of a job's good ends before it say what is usual
 FEWEST = 5  # with fewer of them nothing is usual

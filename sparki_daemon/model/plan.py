@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any
+
+from sparki_daemon.model.dataclass import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,8 @@ setup-python 6, setup-node 6), and GITHUB.md §6.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from sparki_daemon.model.dataclass import dataclass
 
 HONOURED = ""
 """What `Action.inputs` says of an input that does here what it does on GitHub; any other text says why it does nothing."""

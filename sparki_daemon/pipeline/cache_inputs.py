@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 
+from sparki_daemon.model.dataclass import dataclass, field
 from sparki_daemon.pipeline.globs import compiled
 
 _SPECIAL = frozenset("*?+[]\\!")

@@ -6,13 +6,12 @@ each other where all parts are equal. `changes` tells two sets of parts apart in
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
+from sparki_daemon.model.dataclass import dataclass, field
 from sparki_daemon.model.plan import JobPlan, Pairs, StepPlan, Template
 from sparki_daemon.pipeline.actions import is_local
 from sparki_daemon.pipeline.cache_inputs import SourceFiles
@@ -49,7 +48,7 @@ class Around:
 
 def key_of(parts: Parts) -> str:
     """The key of a set of parts."""
-    return hashlib.blake2b(json.dumps([FORMAT, *sorted(parts.items())]).encode(), digest_size=20).hexdigest()
+    return _digest(json.dumps([FORMAT, *sorted(parts.items())]), 20)
 
 
 def secret_of(env: Pairs, job: JobPlan) -> str:
@@ -171,7 +170,13 @@ def _texts(pairs: Pairs) -> list[list[str]]:
 
 def _short(value: Any) -> str:
     """A digest that stands for a value: parts are kept, and may hold what nobody wants to read there."""
-    return hashlib.blake2b(json.dumps(value, sort_keys=True, default=str).encode(), digest_size=12).hexdigest()
+    return _digest(json.dumps(value, sort_keys=True, default=str), 12)
+
+
+def _digest(text: str, size_bytes: int) -> str:
+    from hashlib import blake2b  # noqa: PLC0415  # it loads OpenSSL, 4 ms, and most jobs declare no cache
+
+    return blake2b(text.encode(), digest_size=size_bytes).hexdigest()
 
 
 # -- why a job ran ---------------------------------------------------------------------------------------------------------

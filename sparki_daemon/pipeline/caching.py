@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 
+from sparki_daemon.model.dataclass import dataclass, replace
 from sparki_daemon.model.plan import JobCache, Plan
 from sparki_daemon.model.problem import Position, Problem, SparkiError
 from sparki_daemon.pipeline.schema import Key, ListOf, Record, Text

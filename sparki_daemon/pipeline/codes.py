@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from sparki_daemon.model.dataclass import dataclass
 
 OTHER_SYSTEM = "SPK001"
 OTHER_HARDWARE = "SPK002"

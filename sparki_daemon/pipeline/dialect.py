@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from operator import is_
 
+from sparki_daemon.model.dataclass import replace
 from sparki_daemon.pipeline.schema import Dialect, Key, Kind, ListOf, MapOf, OneOf, Record
 
 SPARKI_FOLDER = ".sparki/pipelines"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 
+from sparki_daemon.model.dataclass import dataclass, field, replace
 from sparki_daemon.model.plan import JobCache, Pairs, StepPlan, Template
 from sparki_daemon.model.problem import Position, Problem
 from sparki_daemon.pipeline.actions import NATIVE, action_name, is_local

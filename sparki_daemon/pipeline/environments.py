@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
+from sparki_daemon.model.dataclass import dataclass, field
 from sparki_daemon.model.gates import DAYS
 from sparki_daemon.model.problem import Position, Problem
 from sparki_daemon.pipeline.amounts import seconds, size_bytes

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 
+from sparki_daemon.model.dataclass import replace
 from sparki_daemon.model.plan import JobPlan, Plan
 from sparki_daemon.model.problem import Position, Problem, SparkiError
 from sparki_daemon.pipeline.expression.evaluate import Scope

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from sparki_daemon.pipeline.keys import BY_DIALECT
+from sparki_daemon.pipeline.keys import language
 from sparki_daemon.pipeline.schema import Anything, Dialect, Flag, Key, Kind, ListOf, MapOf, Nothing, Number, OneOf, Place, Record, Text
-from sparki_daemon.pipeline.settings import SETTINGS
+from sparki_daemon.pipeline.settings_file import SETTINGS
 
 _EXPRESSION = {"type": "string", "pattern": r"\$\{\{"}
 _SCALAR = ["string", "number", "boolean", "null"]
@@ -18,7 +18,7 @@ _SCALAR = ["string", "number", "boolean", "null"]
 def workflow_schema(dialect: Dialect = Dialect.GITHUB) -> dict[str, Any]:
     """The schema of a workflow file of a dialect. What stands in expressions is not in it: `sparki validate` knows."""
     title = "Workflow" if dialect is Dialect.GITHUB else "Sparki pipeline"
-    return {"$schema": "http://json-schema.org/draft-07/schema#", "title": title, **schema_of(BY_DIALECT[dialect])}
+    return {"$schema": "http://json-schema.org/draft-07/schema#", "title": title, **schema_of(language(dialect))}
 
 
 def settings_schema() -> dict[str, Any]:

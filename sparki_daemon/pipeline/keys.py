@@ -8,7 +8,7 @@ actions/languageservices, workflow-parser/src/workflow-v1.0.json, for what is ne
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from functools import cache
 
 from sparki_daemon.pipeline.caching import CACHE
 from sparki_daemon.pipeline.dialect import in_dialect
@@ -290,4 +290,8 @@ LANGUAGE = Record(
 )
 """The whole table, with the parts of both dialects."""
 
-BY_DIALECT: Mapping[Dialect, Kind] = {dialect: in_dialect(LANGUAGE, dialect) for dialect in Dialect}
+
+@cache
+def language(dialect: Dialect) -> Kind:
+    """The table as one dialect has it; made when a file of it is first read."""
+    return in_dialect(LANGUAGE, dialect)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
 
+from sparki_daemon.model.dataclass import replace
 from sparki_daemon.model.plan import JobPlan, Plan, Template, Unexpanded
 from sparki_daemon.model.problem import Position, Problem, SparkiError
 from sparki_daemon.pipeline.expression.error import ExpressionError

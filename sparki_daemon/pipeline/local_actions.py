@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Iterator
-from dataclasses import dataclass
 
+from sparki_daemon.model.dataclass import dataclass
 from sparki_daemon.model.plan import JobPlan
 from sparki_daemon.model.problem import Position, Problem, SparkiError
 from sparki_daemon.pipeline.actions import action_name, is_local, native

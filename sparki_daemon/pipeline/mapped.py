@@ -6,8 +6,8 @@ Source: actions/runner, Runner.Worker/ActionManager.cs (where an action of anoth
 from __future__ import annotations
 
 from collections.abc import Container
-from dataclasses import dataclass
 
+from sparki_daemon.model.dataclass import dataclass
 from sparki_daemon.pipeline.actions import action_name
 
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import product
 
+from sparki_daemon.model.dataclass import dataclass, field
 from sparki_daemon.model.problem import Position, Problem, SparkiError
 from sparki_daemon.pipeline.expression.values import Value, fold, lookup, loosely_equal, to_string
 from sparki_daemon.pipeline.spelling import did_you_mean

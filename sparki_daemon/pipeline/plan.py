@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Collection, Mapping
-from dataclasses import replace
 
+from sparki_daemon.model.dataclass import replace
 from sparki_daemon.model.plan import JobPlan, Plan, Unexpanded
 from sparki_daemon.model.problem import Problem, SparkiError
 from sparki_daemon.pipeline.document import Document, JobSource

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import replace
 from itertools import islice
 
+from sparki_daemon.model.dataclass import replace
 from sparki_daemon.model.problem import Position, Problem, SparkiError
 from sparki_daemon.pipeline.dialect import dialect_of
 from sparki_daemon.pipeline.document import Builder, Document
 from sparki_daemon.pipeline.expression.evaluate import Scope
 from sparki_daemon.pipeline.expression.references import references
-from sparki_daemon.pipeline.keys import BY_DIALECT
+from sparki_daemon.pipeline.keys import language
 from sparki_daemon.pipeline.names import gap_warnings, name_warnings
 from sparki_daemon.pipeline.needs import graph_problems
 from sparki_daemon.pipeline.rules import empty_reads, rule_problems
@@ -52,7 +52,7 @@ def look(data: bytes, file: str, dialect: Dialect | None = None) -> tuple[Docume
         message = "a workflow is a mapping of keys such as 'on' and 'jobs'"
         raise SparkiError(*repeated, Problem(code="wrong_type", message=message, at=Position(file, root.line, root.column)))
     shape = Shape(file, source)
-    shape.check(root, BY_DIALECT[dialect], "the workflow")
+    shape.check(root, language(dialect), "the workflow")
     told = {problem.at for problem in repeated}  # `Name` after `name` is that key again, and no unknown one
     builder = Builder(file, dialect)
     document = builder.document(root)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
+from sparki_daemon.model.dataclass import replace
 from sparki_daemon.model.plan import Plan
 from sparki_daemon.pipeline.schema import ListOf, Text
 

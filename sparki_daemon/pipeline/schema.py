@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import Enum
+
+from sparki_daemon.model.dataclass import dataclass, field
 
 
 class Dialect(Enum):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 
+from sparki_daemon.model.dataclass import dataclass, replace
 from sparki_daemon.model.problem import Problem, SparkiError
 from sparki_daemon.pipeline.document import Document
 from sparki_daemon.pipeline.globs import passes

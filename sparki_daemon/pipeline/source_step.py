@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
+from sparki_daemon.model.dataclass import replace
 from sparki_daemon.model.plan import StepPlan, Template
 from sparki_daemon.model.problem import Position
 from sparki_daemon.pipeline.actions import action_name

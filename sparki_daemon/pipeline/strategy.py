@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from sparki_daemon.model.dataclass import dataclass
 from sparki_daemon.model.problem import Position, Problem, SparkiError
 from sparki_daemon.pipeline.expression.error import ExpressionError
 from sparki_daemon.pipeline.expression.evaluate import Scope

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 
+from sparki_daemon.model.dataclass import dataclass, field
 from sparki_daemon.model.problem import Position, Problem
 from sparki_daemon.pipeline.cron import is_zone, mistake_in, zones
 from sparki_daemon.pipeline.spelling import did_you_mean

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from sparki_daemon.toolchains import node, python
-
 Read = Callable[[str], bytes | None]
 """The content of a file of the source; None: there is no such file."""
 
@@ -30,6 +28,8 @@ class Absent:
         return ""
 
     def _python(self, inputs: Mapping[str, str]) -> None:
+        from sparki_daemon.toolchains import python  # noqa: PLC0415  # many pipelines set up neither
+
         texts = [line.strip() for line in inputs.get("python-version", "").splitlines() if line.strip()]
         if not texts:
             name = inputs.get("python-version-file", "").strip() or ".python-version"
@@ -40,6 +40,8 @@ class Absent:
             python.choose(text, there)
 
     def _node(self, inputs: Mapping[str, str]) -> None:
+        from sparki_daemon.toolchains import node  # noqa: PLC0415  # as above
+
         text = inputs.get("node-version", "").strip()
         name = inputs.get("node-version-file", "").strip()
         if not text and name and (content := self._text(name)):

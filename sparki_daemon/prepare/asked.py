@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
+from sparki_daemon.model.dataclass import dataclass, field
 from sparki_daemon.model.problem import Problem, SparkiError
 from sparki_daemon.pipeline.events import EVENT_KINDS
 from sparki_daemon.pipeline.spelling import did_you_mean

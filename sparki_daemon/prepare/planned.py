@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from sparki_daemon.model.dataclass import dataclass, field, replace
 from sparki_daemon.model.plan import Plan
 from sparki_daemon.model.problem import Position, Problem, SparkiError
 from sparki_daemon.pipeline.caching import with_declared
@@ -16,7 +16,6 @@ from sparki_daemon.pipeline.document import Document, with_mapped
 from sparki_daemon.pipeline.expression.error import ExpressionError
 from sparki_daemon.pipeline.expression.evaluate import Scope
 from sparki_daemon.pipeline.expression.template import render
-from sparki_daemon.pipeline.inputs import input_values
 from sparki_daemon.pipeline.legs import select_legs
 from sparki_daemon.pipeline.local_actions import refused
 from sparki_daemon.pipeline.machine import Machine
@@ -32,9 +31,9 @@ from sparki_daemon.prepare.asked import Asked
 from sparki_daemon.prepare.choice import by_event, by_name, by_push, is_outside, not_started
 from sparki_daemon.prepare.machine import machine_for, reader
 from sparki_daemon.source import files
-from sparki_daemon.source.action_copies import copied
 from sparki_daemon.source.bound import bound
 from sparki_daemon.source.changed import base_sha, changed_paths, pushed_paths
+from sparki_daemon.source.early import EarlySource
 from sparki_daemon.source.events import merged, payload
 from sparki_daemon.source.facts import Facts, facts
 from sparki_daemon.source.github_context import github_context
@@ -134,6 +133,7 @@ def prepare(
     secrets: Callable[[Repository], Collection[str]] | None = None,
     actions: Mapping[str, str] | None = None,
     update: Update | None = None,
+    early: EarlySource | None = None,
 ) -> Prepared:
     """Everything that a run of `directory` needs, or the SparkiError that says what is wrong with which file.
 
@@ -144,6 +144,7 @@ def prepare(
     file's dialect has it. `client_env`: the variables by which programs are looked for; None: don't look. `secrets`: tells which secrets
     have a value; asked only where a pipeline reads some. `actions`: the folders that stand for others' repositories, by owner/repository
     in lower case; they are copied to a folder beside `objects`. `update`: the real push that brings `ref`, its commit.
+    `early`: the source of `directory`, for which git was asked before.
     """
     asked = Asked(
         pipelines=pipelines,
@@ -157,8 +158,7 @@ def prepare(
         workspace=workspace,
     )
     asked_event = asked.checked_event()
-    repository = bound(update.git_dir) if update and update.git_dir else find(directory)
-    snapshot = at_revision(repository, ref, objects) if ref else take(repository, objects)
+    repository, snapshot = _source(directory, ref, objects, update, early)
     snapshot = replace(snapshot, ref=update.ref) if update else snapshot
     here = repository.root if update else directory  # of a push, what lies in the working tree counts for nothing
     known = facts(repository, snapshot)
@@ -170,7 +170,7 @@ def prepare(
 
         proposal = proposal_for(snapshot, client_env)
         found = proposed_file(proposal)
-    copies = copied(actions, _beside(objects)) if actions else {}
+    copies = _copied(actions, objects) if actions else {}
     machine = machine_for(known, settings, client_env, reader(repository, snapshot if ref else None), copies)
     machine = replace(machine, secrets=lambda: secrets(repository) if secrets else ())
     maker = _Maker(asked, repository, snapshot, known, machine, settings, update)
@@ -188,9 +188,19 @@ def prepare(
     return Prepared(repository, snapshot, known, maker.all(chosen), settings, asked.variables, left_out, copies, proposal)
 
 
-def _beside(objects: str) -> str:
-    """A new folder beside that of a snapshot's objects: named as those are, it is kept and swept as they are."""
-    return os.path.join(os.path.dirname(os.path.abspath(objects)), os.urandom(8).hex())
+def _source(directory: str, ref: str | None, objects: str, update: Update | None, early: EarlySource | None) -> tuple[Repository, Snapshot]:
+    bound_to = update.git_dir if update else ""
+    repository = bound(bound_to) if bound_to else early.repository() if early else find(directory)
+    if ref:
+        return repository, at_revision(repository, ref, objects)
+    return repository, early.snapshot() if early else take(repository, objects)
+
+
+def _copied(actions: Mapping[str, str], objects: str) -> dict[str, str]:
+    """Copies in a new folder beside that of a snapshot's objects: named as those are, it is kept and swept as they are."""
+    from sparki_daemon.source.action_copies import copied  # noqa: PLC0415  # few runs are given folders for others' actions
+
+    return copied(actions, os.path.join(os.path.dirname(os.path.abspath(objects)), os.urandom(8).hex()))
 
 
 def _settings_file(repository: Repository, snapshot: Snapshot, *, at_commit: bool) -> bytes | None:
@@ -277,6 +287,8 @@ class _Maker:
         inputs: dict[str, Any] = {}
         if event == DISPATCH:
             declared = [one for trigger in document.triggers if trigger.event == DISPATCH for one in trigger.inputs]
+            from sparki_daemon.pipeline.inputs import input_values  # noqa: PLC0415  # few runs are dispatched, or have --action
+
             inputs = input_values(declared, self.asked.dispatch_inputs())
         about = self.payload(event, document, inputs if event == DISPATCH else None)
         github = github_context(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 
+from sparki_daemon.model.dataclass import dataclass, replace
 from sparki_daemon.model.problem import Problem, SparkiError
 from sparki_daemon.pipeline.environments import BranchRule
 from sparki_daemon.pipeline.globs import matches

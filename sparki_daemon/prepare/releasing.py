@@ -6,9 +6,9 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from sparki_daemon.model.dataclass import dataclass
 from sparki_daemon.model.problem import ExitCode, Position, Problem, SparkiError
 from sparki_daemon.pipeline.environments import Environment
 from sparki_daemon.pipeline.globs import matches

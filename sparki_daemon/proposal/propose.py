@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
 
+from sparki_daemon.model.dataclass import dataclass, replace
 from sparki_daemon.proposal import compiled, make, node, python
 from sparki_daemon.proposal.found import Found, Job, Tree
 from sparki_daemon.proposal.python_project import tests_to_read

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Container, Iterator
-from dataclasses import dataclass
 
+from sparki_daemon.model.dataclass import dataclass
 from sparki_daemon.model.plan import Pairs, StepPlan, Template
 from sparki_daemon.model.problem import Position, Problem, SparkiError
 from sparki_daemon.pipeline.actions import action_name, is_local, native

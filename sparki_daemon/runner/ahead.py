@@ -12,9 +12,9 @@ import contextlib
 import os
 import signal
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sparki_daemon.model.dataclass import dataclass
 from sparki_daemon.runner import launch, shells
 from sparki_daemon.runner.child import spawn
 

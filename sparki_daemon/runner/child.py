@@ -6,8 +6,8 @@ import contextlib
 import os
 import signal
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
+from sparki_daemon.model.dataclass import dataclass
 from sparki_daemon.runner.loop import READ, Loop
 from sparki_daemon.system.process import die_with
 from sparki_daemon.system.tree import kill_tree, reap

@@ -6,12 +6,11 @@ import contextlib
 import math
 import os
 import sys
-import traceback
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
+from sparki_daemon.model.dataclass import dataclass, field
 from sparki_daemon.model.plan import JobPlan, StepPlan
 from sparki_daemon.model.reported import ReportedTests
 from sparki_daemon.model.spec import CacheSpec, JobSpec
@@ -56,6 +55,7 @@ class Host:
     last_step_s: float = math.inf  # what the last step took, of whatever job
     look_ahead: Callable[[], None] = lambda: None  # called while the last step of a job runs
     next: Job | None = None  # the job that comes after the present one, made ready
+    lasting: bool = True  # the state folder outlives this process
 
 
 class Job:
@@ -289,6 +289,8 @@ class Job:
     def _break(self, error: Exception) -> str:
         """A mistake of the runner's own: the job still ends, and says so. Gives what it says."""
         with contextlib.suppress(OSError, ValueError):  # nobody may listen any more
+            import traceback  # noqa: PLC0415  # 4 ms, and this is a bug of ours
+
             sys.stderr.write(self.output.masker.mask_text("".join(traceback.format_exception(error))))
         self._broken = True
         why = f"runner_error: {type(error).__name__}: {error}"
@@ -363,9 +365,9 @@ class Job:
         while output.stalled and not self.forced:
             host.loop.turn()
         output.end()
-        if trouble := output.finish():
+        if host.lasting and (trouble := output.finish()):
             output.line(f"Warning: the log may not survive a power cut: {trouble}")
-        if trouble := self.summary.finish():
+        if host.lasting and (trouble := self.summary.finish()):
             output.line(f"Warning: the summary may not survive a power cut: {trouble}")
         if self._held and self._held[-1]["kind"] == "step.finished":
             self._held[-1] |= {"left": left, "to": output.size}  # what came last is the last step's

@@ -6,9 +6,10 @@ Source of the shape: the Jenkins xunit plugin's `junit-10.xsd`; `file` and `line
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NoReturn
 from xml.parsers import expat
+
+from sparki_daemon.model.dataclass import dataclass, field
 
 if TYPE_CHECKING:
     from typing import BinaryIO

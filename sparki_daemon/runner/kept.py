@@ -7,13 +7,13 @@ taken out of that file's reach, by removing the file, only once it is told that 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from sparki_daemon.model.dataclass import dataclass
+from sparki_daemon.system.digest import sha256
 from sparki_daemon.system.files import write_atomic
 
 if TYPE_CHECKING:
@@ -39,7 +39,9 @@ def mark(job: Job) -> Mark:
 
 def digest(steps: Sequence[StepPlan]) -> str:
     """What steps do, in short."""
-    return hashlib.sha256(json.dumps([asdict(step) for step in steps], sort_keys=True, default=str).encode()).hexdigest()
+    from dataclasses import asdict  # noqa: PLC0415  # it loads `inspect`, 8 ms, and most jobs do not fail
+
+    return sha256(json.dumps([asdict(step) for step in steps], sort_keys=True, default=str).encode()).hexdigest()
 
 
 def keep(job: Job, ended: Sequence[dict[str, Any]]) -> None:
@@ -67,6 +69,8 @@ def _kept_or_why(job: Job, ended: Sequence[dict[str, Any]]) -> str:
 
 
 def _keep(job: Job, planned: dict[int, dict[str, Any]], failed: int) -> str:
+    from dataclasses import asdict  # noqa: PLC0415  # as above
+
     place = job.spec["kept"]
     before = job.before | {index: planned[index] for index in planned if index < failed}
     state = {

@@ -64,6 +64,7 @@ class Runner:
         mark = f"{home_digest(home)}.{name}"
         self._host = Host(name, home, self._loop, self._spool, self._link, limits, Folders(name), mark, self._waiting)
         self._host.look_ahead = self._look_ahead
+        self._host.lasting = outlives
 
     def run(self, death_fd: int) -> None:
         """Serve until told to quit, or until the supervisor is dead; what has begun is ended first."""

@@ -8,9 +8,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
+from sparki_daemon.model.dataclass import dataclass, field
 from sparki_daemon.runner.annotations import Annotation, annotation
 from sparki_daemon.runner.time_limit import TooSlow, at_most
 

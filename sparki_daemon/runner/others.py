@@ -6,7 +6,6 @@ Source: actions/runner, Runner.Worker/ActionManager.cs (`_actions/OWNER/REPOSITO
 from __future__ import annotations
 
 import os
-import shutil
 from typing import TYPE_CHECKING
 
 from sparki_daemon.pipeline.mapped import Remote, remote
@@ -26,5 +25,7 @@ def folder_of(job: Job, named: Remote) -> str:
     """The job's own copy of the repository that `named` is of. Raises OSError."""
     path = os.path.join(job.work, "_actions", *named.repository.split("/"), *named.ref.split("/"))
     if not os.path.isdir(path):
+        import shutil  # noqa: PLC0415  # its compression modules are a megabyte in every runner
+
         shutil.copytree(job.run_file.spec["actions"][named.key], path, symlinks=True)
     return path

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from sparki_daemon.model.dataclass import dataclass
 from sparki_daemon.model.plan import StepPlan, Template
 from sparki_daemon.pipeline.actions import is_local
 from sparki_daemon.runner import launch

@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from enum import Enum, auto
+
+from sparki_daemon.model.dataclass import dataclass
 
 _STRING = r'"((?:[^"\\]|\\.)*)"'
 _PATH = r"<((?:[^>\\]|\\.)*)>"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 from collections.abc import Iterator, Mapping
 
@@ -19,6 +18,8 @@ def copied(folders: Mapping[str, str], into: str) -> dict[str, str]:
     Links stay links; what is neither file, link nor folder is left out. `into` is new; it is gone again where the copying fails.
     Raises SparkiError `unreadable_action`.
     """
+    import shutil  # noqa: PLC0415  # its compression modules take 5 ms to load
+
     found: dict[str, str] = {}
     try:
         for name, folder in folders.items():
@@ -64,6 +65,8 @@ def _sync(path: str) -> None:
 
 
 def _why(error: OSError) -> str:
+    import shutil  # noqa: PLC0415  # as above
+
     if isinstance(error, shutil.Error):  # its only argument lists (from, to, why) of each
         path, _, why = error.args[0][0]
         return f"{path}: {str(why).rpartition('] ')[2]}"

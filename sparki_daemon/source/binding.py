@@ -9,8 +9,8 @@ import contextlib
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 
+from sparki_daemon.model.dataclass import dataclass, replace
 from sparki_daemon.model.problem import ExitCode, Problem, SparkiError
 from sparki_daemon.source import git, hooks
 from sparki_daemon.source.bound import OURS, Bind, bind_bytes, bind_file, git_dir_of, read_bind

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 
+from sparki_daemon.model.dataclass import dataclass, replace
 from sparki_daemon.model.problem import ExitCode, Problem, SparkiError
 from sparki_daemon.source.repository import Repository, find
 from sparki_daemon.source.snapshot import Snapshot

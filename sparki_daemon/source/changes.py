@@ -6,7 +6,8 @@ Source of the format: git's Documentation/git-status.txt, "Porcelain Format Vers
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+
+from sparki_daemon.model.dataclass import dataclass
 
 # dirty: git compares a submodule's commit by itself, and starts no process of its own in there, which would obey its settings.
 STATUS = ["status", "--porcelain=v2", "-z", "--untracked-files=all", "--ignore-submodules=dirty", "--no-renames"]

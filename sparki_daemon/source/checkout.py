@@ -6,8 +6,8 @@ Source: actions/checkout, action.yml and src/input-helper.ts (v5).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from sparki_daemon.model.dataclass import dataclass
 from sparki_daemon.model.problem import Problem, SparkiError
 from sparki_daemon.source.bound import repository_of
 from sparki_daemon.source.remote import read_remote, remote_name, remote_url

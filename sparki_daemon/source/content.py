@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import stat
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
+from sparki_daemon.model.dataclass import dataclass
 from sparki_daemon.model.problem import Problem, SparkiError
 from sparki_daemon.source.changes import Change
 from sparki_daemon.source.objects import Changing, write_blob, write_loose
+from sparki_daemon.system import digest as digests
 
 GONE = "0"  # the mode that takes a path out of an index
 _TRIES = 3
@@ -100,13 +100,13 @@ def _is_lfs_content(path: str, staged: str, object_format: str) -> bool:
 
     git asks the clean filter; here the pointer is made by hand. Source: git-lfs docs/spec.md, "The Pointer".
     """
-    digest, size = hashlib.sha256(), 0
+    digest, size = digests.sha256(), 0
     with contextlib.suppress(OSError), open(path, "rb") as file:
         while chunk := file.read(_SCAN_BYTES):
             digest.update(chunk)
             size += len(chunk)
     pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{digest.hexdigest()}\nsize {size}\n".encode()
-    return hashlib.new(object_format, b"blob %d\0" % len(pointer) + pointer).hexdigest() == staged
+    return digests.new(object_format, b"blob %d\0" % len(pointer) + pointer).hexdigest() == staged
 
 
 def _convertible(path: str) -> bool:

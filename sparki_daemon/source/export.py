@@ -10,9 +10,9 @@ import io
 import os
 import tarfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import BinaryIO
 
+from sparki_daemon.model.dataclass import dataclass
 from sparki_daemon.model.problem import Problem, SparkiError
 from sparki_daemon.source import git
 from sparki_daemon.source.files import bodies, snapshot_env

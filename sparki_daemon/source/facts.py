@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
 
+from sparki_daemon.model.dataclass import dataclass, field
 from sparki_daemon.source import git
 from sparki_daemon.source.objects import read_commit
 from sparki_daemon.source.refs import read_refs

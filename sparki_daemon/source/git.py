@@ -6,8 +6,8 @@ import errno
 import os
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
+from sparki_daemon.model.dataclass import dataclass
 from sparki_daemon.model.problem import ExitCode, Problem, SparkiError
 
 # What the user chose about configuration and discovery still counts; every other GIT_* variable is a hook's

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import zlib
 from collections.abc import Iterable
 
 from sparki_daemon.source import git
+from sparki_daemon.system import digest as digests
 
 ID_BYTES = {"sha1": 20, "sha256": 32}
 _AT_ONCE_BYTES = 8 << 20
@@ -18,7 +18,7 @@ _DATE_OF_FIRST = "946684800 +0000"  # 2000-01-01, where there is no commit to ta
 def write_loose(folder: str, kind: str, body: bytes, object_format: str) -> str:
     """Write one object into the object folder `folder` and return its id. Raises SparkiError `disk_full` or `cannot_write`."""
     data = f"{kind} {len(body)}\0".encode() + body
-    name = hashlib.new(object_format, data).hexdigest()
+    name = digests.new(object_format, data).hexdigest()
     path = os.path.join(folder, name[:2], name[2:])
     if os.path.exists(path):
         return name
@@ -54,7 +54,7 @@ def write_blob(folder: str, descriptor: int, object_format: str) -> str:
 
 def _write_large(folder: str, descriptor: int, size: int, object_format: str) -> str:
     header = f"blob {size}\0".encode()
-    digest, packer = hashlib.new(object_format, header), zlib.compressobj(1)
+    digest, packer = digests.new(object_format, header), zlib.compressobj(1)
     partial = os.path.join(folder, f"large-{os.getpid()}-{descriptor}.tmp")
     try:
         with open(partial, "wb") as file:

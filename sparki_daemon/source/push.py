@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any
 
+from sparki_daemon.model.dataclass import dataclass, field, replace
 from sparki_daemon.source import git
 from sparki_daemon.source.facts import Commit, Facts, parse_commit
 from sparki_daemon.source.refs import read_refs

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
+from sparki_daemon.model.dataclass import dataclass, field
 from sparki_daemon.model.problem import Problem, SparkiError
 from sparki_daemon.source import git
 
@@ -68,9 +68,23 @@ def find(path: str) -> Repository:
 
     Raises SparkiError: `no_repository`, `bare_repository`, `unsafe_repository` (it is somebody else's), `git_missing`, `no_such_folder`.
     """
-    asked = git.start(_REV_PARSE, cwd=path)
-    settings = git.start(["config", "--list", "-z", "--includes"], cwd=path)
-    answer, listed = asked.finish(), settings.finish()
+    return Finding(path).finish()
+
+
+class Finding:
+    """`find` under way: git answers while its caller does something else. Raises as that does, `finish` too."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._asked = git.start(_REV_PARSE, cwd=path)
+        self._settings = git.start(["config", "--list", "-z", "--includes"], cwd=path)
+
+    def finish(self) -> Repository:
+        """Wait for git's answers."""
+        return _repository(self._path, self._asked.finish(), self._settings.finish())
+
+
+def _repository(path: str, answer: git.Result, listed: git.Result) -> Repository:
     parts = _answers(answer.out)
     _refuse_what_has_no_worktree(path, answer, parts)
     git_dir, common_dir, object_format, root = parts[1:5]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
+from sparki_daemon.model.dataclass import dataclass, replace
 from sparki_daemon.model.problem import ExitCode, Problem, SparkiError, problem_from_json
 from sparki_daemon.source import git
 from sparki_daemon.source.changes import STATUS, parse
@@ -89,10 +90,26 @@ def take(repository: Repository, objects_dir: str) -> Snapshot:
     Raises SparkiError: `unmerged_files`, `missing_object` (of a partial clone), `unreadable_file`, `disk_full`, `cannot_write`,
     `git_failed`.
     """
-    objects_dir = os.path.abspath(objects_dir)
-    with Scratch(repository, objects_dir) as scratch:
-        taken = _take(scratch, repository, objects_dir)
-    return _snapshot(repository, taken, objects_dir)
+    return Taking(repository, objects_dir).finish()
+
+
+class Taking:
+    """`take` under way: git compares while its caller does something else. Raises as that does; what isn't finished leaves its folder."""
+
+    def __init__(self, repository: Repository, objects_dir: str) -> None:
+        self._repository = repository
+        self._objects_dir = os.path.abspath(objects_dir)
+        self._undo = contextlib.ExitStack()
+        with self._undo:
+            self._scratch = self._undo.enter_context(Scratch(repository, self._objects_dir))
+            self._staged, self._status = _begin(self._scratch, repository)
+            self._undo = self._undo.pop_all()
+
+    def finish(self) -> Snapshot:
+        """Wait for what git says, and keep what has changed."""
+        with self._undo:
+            taken = _take(self._scratch, self._repository, self._objects_dir, self._staged, self._status.finish())
+        return _snapshot(self._repository, taken, self._objects_dir)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +120,17 @@ class _Taken:
     notes: tuple[Problem, ...] = ()
 
 
-def _take(scratch: Scratch, repository: Repository, objects_dir: str) -> _Taken:
-    root = repository.root
+def _begin(scratch: Scratch, repository: Repository) -> tuple[dict[str, str], git.Running]:
+    """The submodules of the index, and git at work on what has changed."""
+    root, env = repository.root, scratch.env(with_objects=True)
     if not scratch.original and repository.head:  # no index: one without file times makes git compare contents
-        git.run(["read-tree", repository.head], cwd=root, env=scratch.env(with_objects=True)).checked()
-    staged = _gitlinks(scratch, root)
-    changes = parse(git.run(STATUS, cwd=root, env=scratch.env(with_objects=True)).checked())
+        git.run(["read-tree", repository.head], cwd=root, env=env).checked()
+    return _gitlinks(scratch, root), git.start(STATUS, cwd=root, env=env)
+
+
+def _take(scratch: Scratch, repository: Repository, objects_dir: str, staged: Mapping[str, str], status: git.Result) -> _Taken:
+    root = repository.root
+    changes = parse(status.checked())
     if changes.unmerged:
         raise SparkiError(_unmerged(changes.unmerged))
     modules, notes = _take_submodules(repository, staged, objects_dir)

@@ -6,9 +6,9 @@ import contextlib
 import hashlib
 import os
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from typing import BinaryIO, cast
 
+from sparki_daemon.model.dataclass import dataclass
 from sparki_daemon.system import files
 
 _BEGUN, _END = ".begun-", ".tar"

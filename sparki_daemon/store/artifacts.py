@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from sparki_daemon.model.dataclass import dataclass
 from sparki_daemon.store.whole_folder import begun, is_begun, publish
+from sparki_daemon.system import digest as digests
 from sparki_daemon.system.clock import now_ms
 from sparki_daemon.system.files import remove_tree, write_all
 
@@ -121,7 +121,7 @@ def _keep(source: str, folder: str, path: str) -> tuple[str, int, str]:
 
 def _copy(source: str, target: str) -> tuple[int, str]:
     """Copy a file's content; gives its size and SHA-256. A file that is there is written anew, so that a link to it does not change."""
-    digest, size = hashlib.sha256(), 0
+    digest, size = digests.sha256(), 0
     with open(source, "rb") as file:
         if os.path.lexists(target):
             os.unlink(target)
@@ -138,7 +138,7 @@ def _copy(source: str, target: str) -> tuple[int, str]:
 
 def _digest(kept: Iterable[tuple[str, int, str]]) -> str:
     lines = b"".join(digest.encode() + b"  " + os.fsencode(path) + b"\n" for path, _, digest in kept)
-    return hashlib.sha256(lines).hexdigest()
+    return digests.sha256(lines).hexdigest()
 
 
 def _folder_name(name: str) -> str:
@@ -149,7 +149,7 @@ def _folder_name(name: str) -> str:
     plain = f"%2E{plain[1:]}" if plain.startswith(".") else plain
     if len(plain) <= _MOST_NAME_BYTES:
         return plain
-    return f"{plain[: _MOST_NAME_BYTES - 33]}-{hashlib.sha256(name.encode()).hexdigest()[:32]}"
+    return f"{plain[: _MOST_NAME_BYTES - 33]}-{digests.sha256(name.encode()).hexdigest()[:32]}"
 
 
 def _read(folder: str) -> Artifact | None:

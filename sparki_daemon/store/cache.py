@@ -8,9 +8,10 @@ import json
 import os
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import BinaryIO
 
+from sparki_daemon.model.dataclass import dataclass
 from sparki_daemon.store.whole_folder import begun, is_begun, publish, sweep
 from sparki_daemon.system.clock import now_ms
 from sparki_daemon.system.files import remove_tree

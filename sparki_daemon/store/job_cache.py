@@ -8,15 +8,14 @@ when it is read. A slot is one job of one pipeline, so that the last result of t
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
-import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from sparki_daemon.model.dataclass import dataclass, field
 from sparki_daemon.store.whole_folder import begun, discard, is_begun, publish
+from sparki_daemon.system import digest as digests
 from sparki_daemon.system.clock import now_ms
 from sparki_daemon.system.files import remove_tree
 
@@ -183,6 +182,8 @@ def keep(slot: str, key: str, offer: Offer) -> Result | None:
     """Keep a result. None: there is one of that key already, which another run kept first. Raises OSError; then nothing is kept."""
     if os.path.isdir(os.path.join(slot, key)):
         return None
+    from dataclasses import asdict  # noqa: PLC0415  # it loads `inspect`, 8 ms, and most jobs are not kept
+
     with begun(slot) as folder:
         os.mkdir(os.path.join(folder, _FILES))
         files = [_take(path, place, os.path.join(folder, _FILES)) for path, place in offer.files]
@@ -275,7 +276,7 @@ def _is_there(target: str, kept: KeptFile) -> bool:
 
 def _copy(source: str, target: str) -> str:
     """Copy the content of a file to a new one; its SHA-256."""
-    digest = hashlib.sha256()
+    digest = digests.sha256()
     with open(source, "rb") as file, open(target, "xb") as out:
         while piece := file.read(_PIECE_BYTES):
             digest.update(piece)
@@ -285,7 +286,7 @@ def _copy(source: str, target: str) -> str:
 
 def _digest(path: str) -> str:
     """The SHA-256 of a file; of one that is missing, that of nothing: a job without a word has no log."""
-    digest = hashlib.sha256()
+    digest = digests.sha256()
     with contextlib.suppress(FileNotFoundError), open(path, "rb") as file:
         while piece := file.read(_PIECE_BYTES):
             digest.update(piece)
@@ -304,6 +305,8 @@ def _link(source: str, target: str) -> None:
         os.unlink(target)
         _link(source, target)
     except OSError:  # another file system, or one without links
+        import shutil  # noqa: PLC0415  # its compression modules take 5 ms to load
+
         shutil.copyfile(source, target)
 
 
@@ -332,4 +335,4 @@ def _names(folder: str) -> list[str]:
 
 
 def _short(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:32]
+    return digests.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:32]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
+from sparki_daemon.model.dataclass import dataclass, replace
 from sparki_daemon.model.job import MOVES, TERMINAL, IllegalMove, JobEvent, JobState, advance
 from sparki_daemon.model.problem import ExitCode, Problem, SparkiError
 from sparki_daemon.store.protocol import Row, Tx

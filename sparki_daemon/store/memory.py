@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from sparki_daemon.model.event import Event
-from sparki_daemon.store.migrate import migrate
+from sparki_daemon.store.migrate import build
 from sparki_daemon.store.protocol import Tx
 from sparki_daemon.store.sqlite_tx import SqliteTx, drive
 from sparki_daemon.store.stamp import stamp
@@ -30,7 +30,7 @@ class MemoryStore:
         self._clock = now
         self._connection = sqlite3.connect(NOWHERE, isolation_level=None)
         self._connection.execute("PRAGMA foreign_keys = ON")
-        migrate(self._connection, file=NOWHERE, now=stamp(now()))
+        build(self._connection)
         self._tx = SqliteTx(self._connection)
         self._listeners: list[Callable[[Sequence[Event]], None]] = []
         self._undone: list[Callable[[], None]] = []

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from dataclasses import dataclass
-from hashlib import sha256
 
+from sparki_daemon.model.dataclass import dataclass
 from sparki_daemon.model.problem import ExitCode, Problem, SparkiError
+from sparki_daemon.system.digest import sha256
 
 FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "migrations")
 
@@ -85,6 +85,11 @@ def migrate(connection: sqlite3.Connection, *, file: str, now: str, folder: str 
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
+
+
+def build(connection: sqlite3.Connection) -> None:
+    """The whole schema in a database that is new, and that no later program will meet: without a ledger of migrations."""
+    connection.executescript("\n".join(["BEGIN;", *(migration.sql for migration in known()), "COMMIT;"]))
 
 
 def statements(sql: str) -> list[str]:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from sparki_daemon.model.dataclass import dataclass
 from sparki_daemon.store.protocol import Tx
 
 DROPPABLE = """

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from sparki_daemon.model.dataclass import dataclass
 from sparki_daemon.model.problem import ExitCode, Problem, SparkiError
 from sparki_daemon.model.run import MOVES, TERMINAL, RunEvent, RunState, advance
 from sparki_daemon.store.protocol import Row, Tx

@@ -13,8 +13,9 @@ from typing import Any, NamedTuple, TypeVar
 
 from sparki_daemon.model.event import Event
 from sparki_daemon.store.gate import Gate, GateHeld
+from sparki_daemon.store.journal import HEAD
 from sparki_daemon.store.protocol import Tx
-from sparki_daemon.store.sqlite_file import HEAD, connect_reader, connect_writer, gate_held, of_the_disk, open_state, primary, refusal
+from sparki_daemon.store.sqlite_file import connect_reader, connect_writer, gate_held, of_the_disk, open_state, primary, refusal
 from sparki_daemon.store.sqlite_tx import SqliteTx, drive
 from sparki_daemon.store.stamp import stamp
 

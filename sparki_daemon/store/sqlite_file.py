@@ -8,6 +8,7 @@ from errno import EDQUOT, ENOSPC
 
 from sparki_daemon.model.problem import ExitCode, Problem, SparkiError
 from sparki_daemon.store.gate import Gate, GateHeld
+from sparki_daemon.store.journal import HEAD
 from sparki_daemon.store.migrate import migrate
 
 MAGIC = b"SQLite format 3\x00"
@@ -18,8 +19,6 @@ READ_BUSY_MS = 60_000  # readers wait only while a crashed process's WAL is reco
 CHECKED_BYTES = 8 * 1024 * 1024  # a full check takes about 2 ms a MiB, and opening must stay under 50
 WAL_KEPT_BYTES = 16 * 1024 * 1024
 CACHED_STATEMENTS = 512
-
-HEAD = "SELECT seq FROM journal_head WHERE id = 1"
 
 
 def connect_writer(path: str) -> sqlite3.Connection:

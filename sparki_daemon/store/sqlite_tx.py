@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from sparki_daemon.model.event import Event
-from sparki_daemon.store.sqlite_file import HEAD
+from sparki_daemon.store.journal import HEAD
 
 T = TypeVar("T")
 APPEND = "INSERT INTO events (seq, time, stream, kind, data) VALUES (:seq, :time, :stream, :kind, :data)"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
+from sparki_daemon.model.dataclass import dataclass, field
 from sparki_daemon.store.jobs import JobRow
 from sparki_daemon.store.protocol import Row, Tx
 

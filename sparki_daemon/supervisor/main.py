@@ -14,9 +14,9 @@ import signal
 import socket
 import sys
 import time
-from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
+from sparki_daemon.model.dataclass import dataclass, field
 from sparki_daemon.supervisor.children import RunnerMain, end_adopted, fork_runner, namespaces_wanted, reap_until
 from sparki_daemon.supervisor.control import CONTROL_FD, LISTEN_FD
 from sparki_daemon.supervisor.home import Home

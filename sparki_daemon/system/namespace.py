@@ -43,6 +43,7 @@ def fork_in_pid_namespace(child: Callable[[], None]) -> int:
     libc = _libc()
     home = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
     try:
+        _check(libc.setns(home, _CLONE_NEWPID), "setns")  # whoever may not come back had better not leave
         _check(libc.unshare(_CLONE_NEWPID), "unshare")  # counts for the next children only
         try:
             pid = os.fork()
@@ -54,9 +55,9 @@ def fork_in_pid_namespace(child: Callable[[], None]) -> int:
             try:
                 os.close(home)
                 _outside.append(int(os.readlink("/proc/self")))  # this /proc is still the parent's
-                _own_proc(libc)
-                child()
-                code = 0
+                if _own_proc(libc):
+                    child()
+                    code = 0
             except BaseException:
                 with contextlib.suppress(BaseException):
                     sys.excepthook(*sys.exc_info())
@@ -68,12 +69,13 @@ def fork_in_pid_namespace(child: Callable[[], None]) -> int:
         os.close(home)
 
 
-def _own_proc(libc: Any) -> None:
-    """Mount a /proc that shows this namespace, invisible to everybody else."""
+def _own_proc(libc: Any) -> bool:
+    """Mount a /proc that shows this namespace, invisible to everybody else. False: the system refuses, as in many containers."""
     call = libc.mount
-    _check(libc.unshare(_CLONE_NEWNS), "unshare")
-    _check(call(b"none", b"/", None, _MS_REC | _MS_PRIVATE, None), "mount")
-    _check(call(b"proc", b"/proc", b"proc", _MS_NOSUID | _MS_NODEV | _MS_NOEXEC, None), "mount")
+    if libc.unshare(_CLONE_NEWNS) or call(b"none", b"/", None, _MS_REC | _MS_PRIVATE, None):
+        return False
+    mounted: int = call(b"proc", b"/proc", b"proc", _MS_NOSUID | _MS_NODEV | _MS_NOEXEC, None)
+    return mounted == 0
 
 
 def _libc() -> Any:

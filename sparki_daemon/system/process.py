@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from dataclasses import dataclass
 
+from sparki_daemon.model.dataclass import dataclass
 from sparki_daemon.system.namespace import fork_in_pid_namespace, outer_pid, pid_namespaces_work
 
 __all__ = [

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import shutil
-import subprocess
 
 LIMIT_S = 10.0
 _ARGUMENTS = {"go": ["version"], "java": ["-version"], "javac": ["-version"], "kubectl": ["version", "--client"]}  # all else: --version
@@ -19,6 +16,8 @@ class Tools:
 
     def version(self, name: str, path: str) -> str:
         """The first words that the program `name` of the PATH `path` says of its version, else the digest of its file; `absent`: none."""
+        import shutil  # noqa: PLC0415  # most runs ask for no version
+
         program = shutil.which(name, path=path)
         if program is None:
             return "absent"
@@ -35,6 +34,8 @@ class Tools:
 
 def _ask(program: str, path: str) -> str:
     """The first line that names a number; empty where the program says nothing of the kind, or not in time."""
+    import subprocess  # noqa: PLC0415  # as above
+
     arguments = _ARGUMENTS.get(os.path.basename(program), ["--version"])
     env = {"PATH": path, "LC_ALL": "C", "HOME": "/nonexistent"}
     try:
@@ -50,6 +51,8 @@ def _ask(program: str, path: str) -> str:
 
 
 def _digest(path: str) -> str:
+    import hashlib  # noqa: PLC0415  # as above
+
     try:
         with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()[:32]

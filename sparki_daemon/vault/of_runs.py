@@ -8,8 +8,6 @@ import os
 from collections.abc import Callable, Mapping
 
 from sparki_daemon.system import files
-from sparki_daemon.vault.sealing import Sealer
-from sparki_daemon.vault.store import locked
 
 _ENDING = ".sealed"
 
@@ -20,16 +18,18 @@ class RunSecrets:
     def __init__(self, state: str) -> None:
         self._folder = os.path.join(state, "secrets")
         self._runs = os.path.join(self._folder, "runs")
-        self._sealer = Sealer(self._folder)
         self._known: dict[tuple[str, int], dict[str, str]] = {}
 
     def keep(self, run: str, attempt: int, values: Mapping[str, str]) -> None:
         """Keep the values for as long as the attempt lasts. Raises OSError, SparkiError `vault_key`."""
         if not values:
             return
+        from sparki_daemon.vault.sealing import Sealer  # noqa: PLC0415  # most runs have none
+        from sparki_daemon.vault.store import locked  # noqa: PLC0415
+
         with locked(self._folder):  # a key may be made
             os.makedirs(self._runs, mode=0o700, exist_ok=True)
-            sealed = self._sealer.seal(json.dumps(dict(values)).encode(), _about(run, attempt))
+            sealed = Sealer(self._folder).seal(json.dumps(dict(values)).encode(), _about(run, attempt))
             self._known[run, attempt] = dict(values)  # before the file: no sweep takes it for a left-over
             files.write_atomic(self._path(run, attempt), sealed)
 
@@ -42,8 +42,14 @@ class RunSecrets:
                     sealed = file.read()
             except FileNotFoundError:
                 sealed = b""  # most runs have none
-            self._known[key] = json.loads(self._sealer.open(sealed, _about(run, attempt))) if sealed else {}
+            self._known[key] = self._opened(run, attempt, sealed) if sealed else {}
         return self._known[key]
+
+    def _opened(self, run: str, attempt: int, sealed: bytes) -> dict[str, str]:
+        from sparki_daemon.vault.sealing import Sealer  # noqa: PLC0415  # as above
+
+        values: dict[str, str] = json.loads(Sealer(self._folder).open(sealed, _about(run, attempt)))
+        return values
 
     def forget(self, run: str, attempt: int) -> None:
         """The attempt has ended, or did not begin."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import fcntl
 import json
@@ -68,6 +67,8 @@ class Secrets:
     def _value(self, project: str, name: str, entry: dict[str, Any]) -> str:
         if SEALED not in entry:
             return keyrings.get(project, name)
+        import base64  # noqa: PLC0415  # most projects have nothing sealed
+
         try:
             sealed = base64.b64decode(entry[SEALED], validate=True)
         except (ValueError, TypeError):
@@ -75,6 +76,8 @@ class Secrets:
         return self._sealer.open(sealed, _about(project, name)).decode("utf-8", "surrogateescape")
 
     def _sealed(self, project: str, name: str, value: str) -> str:
+        import base64  # noqa: PLC0415  # as above
+
         return base64.b64encode(self._sealer.seal(value.encode("utf-8", "surrogateescape"), _about(project, name))).decode()
 
     def _read(self) -> dict[str, dict[str, dict[str, Any]]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable
@@ -130,3 +131,14 @@ def test_a_killed_runner_makes_the_job_lost_and_the_run_red(repository: Reposito
     assert started.returncode == 1
     assert "lost (its runner was killed by signal 9)" in out
     assert (repository.processes(mark), list(repository.temp.iterdir())) == ([], [])
+
+
+@pytest.mark.parametrize("text", ["on: push\njobs: [", None])
+def test_what_can_not_be_planned_leaves_nothing_of_what_had_begun(repository: Repository, text: str | None) -> None:
+    if text is not None:
+        repository.workflow("ci", text)
+    else:
+        shutil.rmtree(repository.root / ".git")
+    done = repository.sparki("ci")
+    assert (done.returncode, "Traceback" in done.stderr) == (2, False), done.stderr
+    assert list(repository.temp.iterdir()) == []

@@ -15,12 +15,16 @@ HEAVY = {
     "importlib.metadata", "sparki_daemon.model.problem",
 }  # fmt: skip
 
-# `sparki ci` plans and runs in its own process; these belong to what it has not: a daemon, a loop, deployments, schedules, help.
+# `sparki ci` plans and runs in its own process; these belong to what it has not: a daemon, a loop, deployments, schedules, help;
+# or to what one step doesn't need: secrets, a cache, settings, artifacts. See docs/decisions/quick-imports.md.
 NOT_FOR_CI = {
     "typer", "click", "rich", "http", "http.client", "asyncio", "ssl", "argparse", "email", "urllib.parse",
     "importlib.metadata", "zoneinfo", "difflib", "concurrent.futures", "multiprocessing", "keyring",
+    "dataclasses", "inspect", "hashlib", "logging", "tempfile", "shutil", "traceback", "yaml", "yaml.reader", "random",
     "sparki_daemon.model.deployment", "sparki_daemon.store.deployments",
-    "sparki_daemon.store.sqlite", "sparki_daemon.engine.engine",
+    "sparki_daemon.store.sqlite", "sparki_daemon.engine.engine", "sparki_daemon.client.engine",
+    "sparki_daemon.engine.caching", "sparki_daemon.vault.store", "sparki_daemon.pipeline.settings_file",
+    "sparki_daemon.pipeline.environments", "sparki_daemon.toolchains.python", "sparki_daemon.toolchains.node",
 }  # fmt: skip
 
 AT_EXIT = """

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from sparki_daemon.engine.api.deploy_ports import BindPort, DeployPort
 from sparki_daemon.engine.feed import Feed
 from sparki_daemon.engine.log_watch import LogWatch
+from sparki_daemon.model.dataclass import dataclass
 from sparki_daemon.model.event import Event
 
 

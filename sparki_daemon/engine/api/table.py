@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import parse_qsl
 
@@ -16,6 +15,7 @@ from sparki_daemon.engine.api.checks import Schema
 from sparki_daemon.engine.api.ports import EnginePort
 from sparki_daemon.engine.api.problems import refusal
 from sparki_daemon.engine.feed import encode
+from sparki_daemon.model.dataclass import dataclass, field
 from sparki_daemon.model.problem import Problem, SparkiError
 
 MAX_BODY_BYTES = 16 * 1024 * 1024

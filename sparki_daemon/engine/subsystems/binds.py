@@ -6,10 +6,10 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from sparki_daemon.engine.subsystems.pushes import Pushes
+from sparki_daemon.model.dataclass import replace
 from sparki_daemon.model.problem import ExitCode, Problem, SparkiError
 from sparki_daemon.source import binding, repository
 from sparki_daemon.source.binding import Starting

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from sparki_daemon.engine.deploy_views import release_line
 from sparki_daemon.engine.subsystems.loco import live_release, refused
 from sparki_daemon.engine.subsystems.releasing import Releasing, no_such_environment
 from sparki_daemon.loco.protocol import Adapter, Comparing, Observed, Place, Release, StepFailed
+from sparki_daemon.model.dataclass import dataclass
 from sparki_daemon.model.problem import ExitCode, SparkiError
 from sparki_daemon.prepare.releasing import working_settings
 from sparki_daemon.source import repository

@@ -11,9 +11,9 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from sparki_daemon.model.dataclass import dataclass
 from sparki_daemon.store import cache, journal, keys, retention
 from sparki_daemon.store.protocol import Store, Tx
 from sparki_daemon.store.stamp import stamp

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from sparki_daemon.engine.deploy_views import deployment_line, deployment_view, steps_of
 from sparki_daemon.engine.subsystems.releasing import Releasing, fresh, new_release, own_name
 from sparki_daemon.engine.subsystems.request_digest import request_digest
+from sparki_daemon.model.dataclass import dataclass
 from sparki_daemon.model.deployment import DeploymentState, SagaEvent
 from sparki_daemon.model.problem import ExitCode, Problem, SparkiError
 from sparki_daemon.prepare.releasing import Shipped

@@ -9,8 +9,8 @@ import logging
 import os
 import signal
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
+from sparki_daemon.model.dataclass import dataclass
 from sparki_daemon.model.event import Event
 from sparki_daemon.model.problem import SparkiError
 from sparki_daemon.model.run import RunState

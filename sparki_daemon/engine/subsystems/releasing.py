@@ -8,11 +8,11 @@ import pwd
 import secrets as chance
 import tarfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from sparki_daemon.loco.protocol import Adapter, Place, Strategy
 from sparki_daemon.loco.settings import folder_of
+from sparki_daemon.model.dataclass import dataclass
 from sparki_daemon.model.problem import ExitCode, Problem, SparkiError
 from sparki_daemon.prepare.releasing import Shipped, at_position, settings_digest, shipped
 from sparki_daemon.source import git

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any
+
+from sparki_daemon.system.digest import blake2b
 
 
 def request_digest(request: Mapping[str, Any]) -> str:
@@ -19,4 +20,4 @@ def request_digest(request: Mapping[str, Any]) -> str:
         told["secrets"] = sorted(told["secrets"])
     if told.get("pushed"):
         told["pushed"] = {key: value for key, value in told["pushed"].items() if key != "others"}
-    return hashlib.blake2b(json.dumps(told, sort_keys=True).encode(), digest_size=16).hexdigest()
+    return blake2b(json.dumps(told, sort_keys=True).encode(), 16)

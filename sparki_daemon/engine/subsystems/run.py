@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from sparki_daemon.builder.ports import Stop
 from sparki_daemon.engine.run_spec import number_of, run_spec
@@ -15,6 +13,7 @@ from sparki_daemon.engine.scheduler import NewRun, Scheduler
 from sparki_daemon.engine.specs import Specs
 from sparki_daemon.engine.subsystems.request_digest import request_digest
 from sparki_daemon.engine.views import run_summary, run_view
+from sparki_daemon.model.dataclass import dataclass, field
 from sparki_daemon.model.plan import Plan, plan_from_json
 from sparki_daemon.model.problem import ExitCode, Problem, SparkiError
 from sparki_daemon.pipeline.secret_names import secrets_of_plan
@@ -23,14 +22,16 @@ from sparki_daemon.runner.environment import choose as choose_environment
 from sparki_daemon.runner.summary import summary_path
 from sparki_daemon.source import files as source_files
 from sparki_daemon.source import repository
+from sparki_daemon.source.early import EarlySource
 from sparki_daemon.source.push import update_from_json
 from sparki_daemon.source.repository import Repository
 from sparki_daemon.source.snapshot import from_json
 from sparki_daemon.store import jobs, journal, keys, projects, runs, steps
 from sparki_daemon.store.deployments_of_run import deployments_of_run
 from sparki_daemon.store.protocol import Store, Tx
-from sparki_daemon.vault.sources import Sources
-from sparki_daemon.vault.store import Secrets
+
+if TYPE_CHECKING:
+    from sparki_daemon.vault.sources import Sources
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,23 +62,27 @@ async def in_a_thread(work: Callable[..., T], /, *arguments: Any) -> T:
 class Runs:
     """Starts, lists, shows, cancels and retries runs."""
 
-    def __init__(self, store: Store, scheduler: Scheduler, home: str, specs: Specs, beside: Beside = in_a_thread) -> None:
+    def __init__(
+        self, store: Store, scheduler: Scheduler, home: str, specs: Specs, beside: Beside = in_a_thread, early: EarlySource | None = None
+    ) -> None:
+        """`early`: the source of the one request that there will be."""
+        self._early = early
         self._beside = beside
         self._store = store
         self._scheduler = scheduler
         self._home = home
         self._of_runs = specs.secrets
         self._kept = specs.kept
-        self._caching = specs.caching
+        self._specs = specs
 
     async def start(self, request: dict[str, Any], key: str | None) -> dict[str, Any]:
         """Start the pipelines that `request` asks for; the same key with the same request starts nothing twice."""
-        digest = request_digest(request)
+        digest = request_digest(request) if key else ""
         if key and (known := await self._store.read(lambda tx: keys.recall(tx, key, digest))):
             return dict(known)
-        objects = os.path.join(self._home, "snapshots", secrets.token_hex(8))
+        objects = os.path.join(self._home, "snapshots", os.urandom(8).hex())
         prepared, values = await self._beside(self._prepared, request, objects)
-        ids = [f"r-{secrets.token_hex(4)}" for _ in prepared.planned]
+        ids = [f"r-{os.urandom(4).hex()}" for _ in prepared.planned]
         await self._beside(self._keep_secrets, ids, values)
         begun: set[str] = set()
         try:
@@ -97,12 +102,16 @@ class Runs:
         given = request.get("secrets", {})
 
         def sources(found: Repository) -> Sources:
+            from sparki_daemon.vault.sources import Sources  # noqa: PLC0415  # few runs read a secret
+            from sparki_daemon.vault.store import Secrets  # noqa: PLC0415
+
             return Sources(Secrets(self._home), found.project_dir, found.root, given)
 
-        prepared = _prepared(request, objects, lambda found: sources(found).names())
+        prepared = _prepared(request, objects, lambda found: sources(found).names(), self._early)
         path = choose_environment(request["env"]).get("PATH", os.defpath)
         for planned in prepared.planned if not request.get("no_cache") else ():
-            self._caching.prime(planned.plan, prepared.snapshot, path)
+            if any(job.cache for job in planned.plan.jobs):
+                self._specs.caching.prime(planned.plan, prepared.snapshot, path)
         read = {name for planned in prepared.planned for name in secrets_of_plan(planned.plan)}
         wanted = request.get("secret_names", ())
         return prepared, sources(prepared.repository).values(read, wanted) if read or wanted or given else {}
@@ -116,7 +125,7 @@ class Runs:
     ) -> dict[str, Any]:
         if key and (known := await keys.recall(tx, key, digest)):
             return dict(known)
-        project = await projects.find_or_add(tx, prepared.repository.project_dir, fresh=f"p-{secrets.token_hex(4)}")
+        project = await projects.find_or_add(tx, prepared.repository.project_dir, fresh=f"p-{os.urandom(4).hex()}")
         since = await journal.head(tx)
         pairs = zip(ids, prepared.planned, strict=True)
         started = [await self._begin_one(tx, request, prepared, planned, project, run) for run, planned in pairs]
@@ -271,6 +280,9 @@ class Runs:
         names = secrets_of_plan(plan) | set(row.options.get("secrets", ()))
         if not names and not given.values and not given.names:
             return {}
+        from sparki_daemon.vault.sources import Sources  # noqa: PLC0415  # as above
+        from sparki_daemon.vault.store import Secrets  # noqa: PLC0415
+
         sources = Sources(Secrets(self._home), project, spec["source"]["worktree"], given.values)
         values = await self._beside(sources.values, names, given.names)
         if gone := sorted(set(row.options.get("secrets", ())) - values.keys()):
@@ -281,7 +293,9 @@ class Runs:
         return values
 
 
-def _prepared(request: dict[str, Any], objects: str, secret_names: Callable[[Repository], Collection[str]]) -> Prepared:
+def _prepared(
+    request: dict[str, Any], objects: str, secret_names: Callable[[Repository], Collection[str]], early: EarlySource | None
+) -> Prepared:
     return prepare(
         request["directory"],
         pipelines=request["pipelines"],
@@ -299,6 +313,7 @@ def _prepared(request: dict[str, Any], objects: str, secret_names: Callable[[Rep
         secrets=secret_names,
         actions=request.get("actions"),
         update=update_from_json(request["pushed"]) if request.get("pushed") else None,
+        early=early,
     )
 
 

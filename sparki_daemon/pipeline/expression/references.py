@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
+from sparki_daemon.model.dataclass import dataclass
 from sparki_daemon.pipeline.expression.syntax import Call, Context, Index, Literal, Node, Star, children, walk
 from sparki_daemon.pipeline.expression.values import to_string
 

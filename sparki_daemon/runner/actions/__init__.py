@@ -10,10 +10,9 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from sparki_daemon.pipeline.actions import action_name
-from sparki_daemon.runner.actions import checkout, setup_python  # most jobs use them: loaded once, before a runner forks
 from sparki_daemon.runner.actions.call import Call
 
-__all__ = ["ACTIONS", "Call", "Native", "action_name", "checkout", "setup_python"]
+__all__ = ["ACTIONS", "Call", "Native", "action_name", "preload"]
 
 _HERE = "sparki_daemon.runner.actions"
 
@@ -42,3 +41,9 @@ ACTIONS: Mapping[str, Native] = {
     "actions/setup-python": Native("setup_python", post="save_at_end", post_if="success()"),
     "actions/upload-artifact": Native("upload_artifact", kept=("name",)),
 }
+
+
+def preload() -> None:
+    """Load the actions that most jobs use. For whoever forks runners that stay: else each job that uses one loads it anew."""
+    for name in ("checkout", "setup_python"):
+        importlib.import_module(f"{_HERE}.{name}")

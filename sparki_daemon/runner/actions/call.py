@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
+from sparki_daemon.model.dataclass import dataclass, field
 from sparki_daemon.model.spec import JobSpec, RunSpec
 
 
