@@ -70,7 +70,7 @@ def test_the_next_link_waits_and_gets_what_the_job_before_it_gave(runner: Driver
 
 
 def test_what_a_job_leaves_running_is_ended_and_the_next_links_shell_is_not(runner: Driver) -> None:
-    first, link = chain(runner, "sleep 4327 & true", "echo mine")
+    first, link = chain(runner, 'sleep 4327 & until [ "$(cat /proc/$!/comm)" = sleep ]; do :; done', "echo mine")  # it has its name by then
     done = runner.result(link["job"])
 
     assert runner.result(first).log.endswith("Ended what the steps had left running: sleep\n")
