@@ -113,6 +113,8 @@ KEYS: Mapping[str, Key] = {
     "notify": Key(NOTIFY, "Who is told of ends."),
 }
 
+_NO_KEYS_OF_THEIR_OWN = frozenset({"process"})  # of the adapters: what else is said in such an environment is misspelt
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
 _SECRET = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _LISTEN = re.compile(r"(?:(?P<host>[^:\s]+|\[[0-9a-fA-F:]+\]):)?(?P<port>\d{1,5})", re.ASCII)
@@ -197,6 +199,9 @@ class _Reader:
                 yield f"{name}_s", self._seconds(value, name)
             elif name in _READ:
                 yield name, _READ[name](self, value)
+            elif name not in ENVIRONMENT.keys and _text(node.get("adapter")) in _NO_KEYS_OF_THEIR_OWN:
+                hint = did_you_mean(name, ENVIRONMENT.keys)
+                self._say("unknown_key", f"an environment has no key '{name}'", self._at(key), hint)
             else:
                 yield name, plain(value)
 

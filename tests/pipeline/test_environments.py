@@ -151,3 +151,8 @@ def test_a_rule_knows_its_place() -> None:
 
     assert isinstance(rule, BranchRule)
     assert str(rule.at) == "sparki.yml:2:12"
+
+
+def test_a_misspelt_key_is_an_error_where_the_adapter_has_none_of_its_own() -> None:
+    assert problems(environment("helth: {http: /}")) == ["sparki.yml:4:5: an environment has no key 'helth' (did you mean 'health'?)"]
+    assert read(b"environments:\n  a: {adapter: fly, app: shop}\n").environments["a"].settings["app"] == "shop"
