@@ -165,6 +165,8 @@ async def test_a_buried_runners_name_is_not_waited_for(shop):
     await shop.until(lambda: shop.ledger.forgotten)
     await shop.until(lambda: "spawn" in shop.supervisor.asked)
 
+    assert shop.ledger.forgotten == ["w1"]
+
 
 async def test_the_rest_of_a_spool_comes_before_the_death(shop):
     twin = await shop.runner()
@@ -183,6 +185,9 @@ async def test_what_an_earlier_supervisors_runner_left_is_swept_at_its_death(sho
     await shop.settled()
     twin.die()
     await shop.until(lambda: "sweep" in shop.supervisor.asked)
+    await shop.until(lambda: shop.ledger.gone)
+
+    assert [gone.runner for gone in shop.ledger.gone] == ["w1"]
 
 
 async def test_a_turn_that_could_not_be_written_is_taken_again_whole(shop):
