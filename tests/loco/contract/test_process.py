@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from place import SERVICE, free_address
+from place import SERVICE, free_address, kill
 
 from sparki_daemon.loco.adapters import load
 from sparki_daemon.loco.adapters.process.adapter import ProcessAdapter
 from sparki_daemon.loco.keeper.client import Keeper
 from sparki_daemon.loco.protocol import Place, Release, Seen, StepFailed, Work
 from sparki_daemon.model.deployment import Act, Direction, Saga, SagaEvent, advance, next_act
+from sparki_daemon.system import process
 
 RUN = f"exec {sys.executable} service.py"
 SEEN = {
@@ -223,3 +224,24 @@ async def test_an_undoing_whose_loco_is_killed_leaves_the_old_release(house: Hou
     assert (await house.bring(house.work(command="exit 1"), killed=f"{when}:undo:{step}")).state == "failed"
     assert await asyncio.to_thread(house.get) == "v-1"
     assert house.services() == {"v-1"}
+
+
+@pytest.mark.parametrize("what", ["down", "maintenance", "exec"])
+async def test_what_is_asked_of_an_environment_whose_keeper_and_front_were_killed_is_done(house: House, what: str) -> None:
+    await house.bring(house.work())
+    with Keeper(house.folder) as keeper:
+        status = keeper.status()
+    for pid in (status.pid, status.front_pid or 0):  # nobody is left who would start a keeper
+        kill(pid)
+    place = house.work().place
+    if what == "down":
+        service = process.identity(status.services["v-1"].pid or 0)
+        await house.adapter.down(place)
+        assert service is None or not process.alive(service)
+        assert house.services() == set()
+    elif what == "maintenance":
+        await house.adapter.maintenance(place, on=True)
+        assert "maintenance" in house.get()
+    else:
+        assert await house.adapter.execute(place, ["sh", "-c", "echo $SPARKI_RELEASE"], house.said.append) == 0
+        assert "v-1" in house.said

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
 from typing import TypeVar
 
 from sparki_daemon.loco.keeper import address
 from sparki_daemon.loco.keeper.client import Keeper, Status
 from sparki_daemon.loco.keeper.problem import KeeperError
+from sparki_daemon.loco.keeper.state import STATE_NAME, State, load
 from sparki_daemon.loco.protocol import StepFailed, Work
 from sparki_daemon.model.problem import SparkiError
 
@@ -32,8 +34,8 @@ async def ask(work: Work, question: Callable[[Keeper], T]) -> T:
 
 
 async def ask_as_now(folder: str, question: Callable[[Keeper], None]) -> None:
-    """Ask as whoever has the environment now; nothing where no keeper runs. Raises StepFailed."""
-    status = await asyncio.to_thread(running_status, folder)
+    """Ask as whoever has the environment now; nothing where nothing runs. Raises StepFailed."""
+    status = await asyncio.to_thread(revived_status, folder)
     if status is not None:
         await asyncio.to_thread(_asked, Keeper(folder, deployment=status.deployment, epoch=status.epoch), question)
 
@@ -49,9 +51,28 @@ def running_status(folder: str) -> Status | None:
         return _asked(keeper, lambda asked: asked.status()) if keeper.runs() else None
 
 
+def revived_status(folder: str) -> Status | None:
+    """What the keeper says, blocking: one that died, and left services or fronts behind, is started again. None: nothing runs there.
+
+    For whoever acts: a keeper that is gone for a moment must not be taken for an environment in which nothing runs. Raises StepFailed.
+    """
+    if status := running_status(folder):
+        return status
+    left = state_of(folder)
+    return ask_anyhow(folder, lambda keeper: keeper.status()) if left.services or left.fronts else None
+
+
+def state_of(folder: str) -> State:
+    """What the environment's keeper wrote down, blocking; an empty one where there was none. Raises StepFailed."""
+    try:
+        return load(os.path.join(folder, STATE_NAME))
+    except (OSError, ValueError) as error:
+        raise StepFailed(f"what ran in {folder} can't be told: {error}") from error
+
+
 def live_environment(folder: str) -> tuple[str, dict[str, str], list[str]]:
     """The live release, what its service has in its environment, and which names in it are secrets; blocking. Raises StepFailed."""
-    status = running_status(folder)
+    status = revived_status(folder)
     if status is None or not status.live:
         raise StepFailed("nothing is live there")
     live = status.live

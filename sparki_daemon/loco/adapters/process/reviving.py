@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-from sparki_daemon.loco.adapters.process.door import ask_anyhow
-from sparki_daemon.loco.keeper.state import STATE_NAME, load
-from sparki_daemon.loco.protocol import StepFailed
+from sparki_daemon.loco.adapters.process.door import ask_anyhow, state_of
 
 
 async def revive(folder: str, values: Callable[[str], Awaitable[Mapping[str, str]]]) -> Sequence[str]:
     """Have the keeper run, and every service that its file tells of; those that waited for values. Raises StepFailed."""
-    if not await asyncio.to_thread(_anything_ran, folder):
+    if not (await asyncio.to_thread(state_of, folder)).services:
         return []
     status = await asyncio.to_thread(ask_anyhow, folder, lambda keeper: keeper.status())
     waiting = [release for release, service in status.services.items() if service.condition == "needs_values"]
@@ -21,10 +18,3 @@ async def revive(folder: str, values: Callable[[str], Awaitable[Mapping[str, str
         secrets = await values(release)
         await asyncio.to_thread(ask_anyhow, folder, lambda keeper, of=release, secrets=secrets: keeper.give_values(of, secrets))
     return waiting
-
-
-def _anything_ran(folder: str) -> bool:
-    try:
-        return bool(load(os.path.join(folder, STATE_NAME)).services)
-    except (OSError, ValueError) as error:
-        raise StepFailed(f"what ran in {folder} can't be told: {error}") from error
