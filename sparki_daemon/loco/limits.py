@@ -19,6 +19,7 @@ LIMITS_S: Mapping[str, float] = {  # beside what the environment itself asks for
 }
 HOOK_S = 3600.0  # a hook before runs with `prepare`
 GRACES = {"start": 1, "retire": 2}  # how often a step may wait for the old release's grace
+WATCH_PROBES = 10  # that a watch may go on for beyond its window: it does not end on a bad one
 LOOK_S = 60.0  # more than doing the step: a look may first wait for its end
 DEFAULT_WITHIN_S = DEFAULT_WATCH_S = DEFAULT_GRACE_S = 30.0
 
@@ -33,6 +34,7 @@ def limit_s(step: str, settings: Mapping[str, Any], own: Mapping[str, float]) ->
         asked += float((settings.get("health") or {}).get("within_s", DEFAULT_WITHIN_S))
     elif step == "watch":
         asked += float(settings.get("watch_s", DEFAULT_WATCH_S))
+        asked += WATCH_PROBES * float((settings.get("health") or {}).get("interval_s", 0.0))
     elif step == "prepare" and (settings.get("hooks") or {}).get("before"):
         asked += HOOK_S
     return LIMITS_S[step] + asked

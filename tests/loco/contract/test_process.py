@@ -174,6 +174,50 @@ async def test_a_release_that(house: House, how: str) -> None:
     assert house.services() == {"v-1"}
 
 
+FLAPPING = """
+import http.server, itertools, os
+turn = itertools.cycle({turn})
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(next(turn) if self.path == "/" else 200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+http.server.HTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
+"""
+
+
+@pytest.mark.parametrize(
+    ("turn", "successes", "watch_s", "end"),
+    [
+        ([200, 500], 2, 5.0, "failed"),
+        ([200, 500], 1, 5.0, "reverted"),
+        ([200, 500], 1, 0.01, "reverted"),  # its window ends on a bad probe
+        ([200] * 9 + [500], 2, 5.0, "reverted"),
+    ],
+)
+async def test_a_service_that_is_well_and_unwell_in_turn_does_not_stay(
+    house: House, turn: list[int], successes: int, watch_s: float, end: str
+) -> None:
+    await house.bring(house.work())
+    (house.root / "flapping.py").write_text(FLAPPING.format(turn=turn))
+    health = {"http": "/", "interval_s": 0.02, "successes": successes, "within_s": 0.5}
+    command = f"exec {sys.executable} {house.root}/flapping.py"
+
+    assert (await house.bring(house.work(command=command, health=health, watch_s=watch_s))).state == end
+    assert ("of the last" if end == "reverted" else "was not healthy within 0.5 s") in house.said[-1]
+    assert await asyncio.to_thread(house.get) == "v-1"
+    assert house.services() == {"v-1"}
+
+
+async def test_a_stray_bad_probe_of_the_watch_takes_nothing_back(house: House) -> None:
+    (house.root / "flapping.py").write_text(FLAPPING.format(turn=[200] * 4 + [500] + [200] * 1000))
+    health = {"http": "/", "interval_s": 0.02, "within_s": 5.0}
+    command = f"exec {sys.executable} {house.root}/flapping.py"
+
+    assert (await house.bring(house.work(command=command, health=health, watch_s=0.3))).state == "live"
+    assert house.services() == {"v-1"}
+
+
 async def test_a_release_that_was_pruned_is_refused_and_a_first_deployment_leaves_nothing(house: House) -> None:
     work = house.work()
     house.archive.unlink()

@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from sparki_daemon.loco.adapters.process.door import ask
-from sparki_daemon.loco.adapters.process.probe import bad_share, probe, tail
+from sparki_daemon.loco.adapters.process.judging import LOOKED_BACK, Verdict, bad_share, judged
+from sparki_daemon.loco.adapters.process.probe import probe, tail
 from sparki_daemon.loco.adapters.process.wishes import Health, wishes_of
 from sparki_daemon.loco.keeper.client import Service, Status
 from sparki_daemon.loco.protocol import StepFailed, Work
 
 STARTING_S = 0.02  # between two looks, until the service listens
-BAD_PROBES = 3  # in a row
 
 
 async def healthy(work: Work) -> Mapping[str, Any]:
@@ -35,20 +35,20 @@ async def healthy(work: Work) -> Mapping[str, Any]:
 
 
 async def watched(work: Work) -> Mapping[str, Any]:
-    """Look at probes and at the front's counts. Raises StepFailed for a bad release."""
+    """Look at probes and at the front's counts; the window does not end on a bad probe. Raises StepFailed for a bad release."""
     wishes = wishes_of(work.release.settings)
     status = await ask(work, lambda keeper: keeper.status())
-    before, deadline, bad = status.counted(work.release.id), time.monotonic() + wishes.watch_s, 0
-    while (left := deadline - time.monotonic()) > 0:
-        await asyncio.sleep(min(wishes.health.interval_s, left))
+    before, deadline = status.counted(work.release.id), time.monotonic() + wishes.watch_s
+    probes: list[bool] = []
+    while (left := deadline - time.monotonic()) > 0 or judged(probes) is Verdict.UNSURE:
+        await asyncio.sleep(min(wishes.health.interval_s, left) if left > 0 else wishes.health.interval_s)
         found = await _alive(work)
-        wrong = await _probe(found, wishes.health)
-        bad = bad + 1 if wrong else 0
+        probes = [*probes[1 - LOOKED_BACK :], not (wrong := await _probe(found, wishes.health))]
         status = await ask(work, lambda keeper: keeper.status())
         if share := bad_share(before, status.counted(work.release.id)):
             raise StepFailed(f"the new release answers badly: {share}")
-        if bad >= BAD_PROBES:
-            raise StepFailed(f"the new release is no longer healthy: {wrong}")
+        if judged(probes) is Verdict.BAD:
+            raise StepFailed(f"the new release is not healthy: {probes.count(False)} of the last {len(probes)} probes were bad: {wrong}")
     return _counted(status, work)
 
 

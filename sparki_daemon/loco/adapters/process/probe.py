@@ -1,4 +1,4 @@
-"""Asks a service how it is, and judges what a watch has seen."""
+"""Asks a service how it is, and reads the last lines of its log."""
 
 from __future__ import annotations
 
@@ -7,12 +7,9 @@ import http.client
 import os
 
 from sparki_daemon.loco.adapters.process.wishes import Health
-from sparki_daemon.loco.keeper.client import Counts
 
 TAIL_BYTES = 2000
 TAIL_LINES = 5
-ENOUGH = 20  # requests, before a share of bad ones says anything
-WORST_SHARE = 0.05  # of requests that may go wrong
 
 
 def probe(host: str, port: int, health: Health) -> str:
@@ -27,15 +24,6 @@ def probe(host: str, port: int, health: Health) -> str:
     finally:
         link.close()
     return "" if answer.status == health.status else f"GET {health.path} answered {answer.status}, not {health.status}"
-
-
-def bad_share(before: Counts, now: Counts) -> str:
-    """What is wrong with the answers since `before`; empty: nothing that would be more than chance."""
-    requests = now.requests - before.requests
-    errors, dropped = now.errors_5xx - before.errors_5xx, now.dropped - before.dropped
-    if requests < ENOUGH or errors + dropped <= WORST_SHARE * requests:
-        return ""
-    return f"of {requests:,} requests {errors:,} were answered with 5xx and {dropped:,} dropped"
 
 
 def tail(path: str, hidden: list[str]) -> str:

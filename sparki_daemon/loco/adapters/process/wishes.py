@@ -20,7 +20,7 @@ class Health:
     status: int = 200
     interval_s: float = 0.25
     timeout_s: float = 2.0
-    successes: int = 1
+    successes: int = 2  # in a row: one good answer may be chance
     within_s: float = 30.0
 
 
