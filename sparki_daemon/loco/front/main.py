@@ -11,6 +11,8 @@ import signal
 import socket
 from collections.abc import Callable
 
+import uvloop
+
 from sparki_daemon.loco import counts
 from sparki_daemon.loco.front.control import Control
 from sparki_daemon.loco.front.names import CONTROL_FD, PUBLIC_FD, lock_name, sheet_name
@@ -30,7 +32,7 @@ def main(number: int, start_keeper: Callable[[], None]) -> int:
     if soft != hard:
         with contextlib.suppress(ValueError, OSError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    asyncio.run(_serve(number, sheet, start_keeper))
+    uvloop.run(_serve(number, sheet, start_keeper))
     return 0
 
 
