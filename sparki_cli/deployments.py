@@ -119,7 +119,17 @@ def _print(output: Output, deployment: str, data: bytes) -> None:
 def cancel(output: Output, deployment: str, *, keep: bool) -> int:
     """Ask for a deployment's end."""
     shown = Deployments(connect(output)).steer(deployment, "cancel", {"keep": keep})
-    return _told(output, shown, "is cancelled" if shown["status"] == "cancelled" else "is being cancelled")
+    return _told(output, shown, _cancelled(shown, keep=keep))
+
+
+def _cancelled(shown: dict[str, Any], *, keep: bool) -> str:
+    """What becomes of one whose end was asked for."""
+    if shown["status"] == "cancelled":
+        return "is cancelled"
+    if shown["asked"] == "keep":
+        switched = any(step["name"] == "switch" and step["status"] == "done" for step in shown["steps"])
+        return "stays, and is watched no longer" if switched else "stays, and is not watched, if its switch succeeds"
+    return "is being cancelled" + (": it has not switched, so there is nothing to keep" if keep else "")
 
 
 def approve(output: Output, *, deployment: str) -> int:

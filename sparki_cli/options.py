@@ -148,7 +148,12 @@ COMMANDS = (
         arguments=(RUN_OR_DEPLOYMENT,),
         options=(
             Option("force", ("--force",), FLAG, "A run: kill at once, with no grace and no always() steps."),
-            Option("keep", ("--keep",), FLAG, "A deployment that has switched: keep what is live, and watch it no longer."),
+            Option(
+                "keep",
+                ("--keep",),
+                FLAG,
+                "A deployment that has switched: keep what is live, and watch it no longer. Before, it is cancelled.",
+            ),
             DIRECTORY,
         ),
     ),

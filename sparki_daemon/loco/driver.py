@@ -11,7 +11,7 @@ from typing import Any
 
 from sparki_daemon.loco.limits import LOOK_S, limit_s
 from sparki_daemon.loco.protocol import Seen, StepFailed, Steps, Work
-from sparki_daemon.model.deployment import SWITCH, WATCH, Act, Direction, Saga, SagaEvent, next_act
+from sparki_daemon.model.deployment import SWITCH, Act, Direction, Phase, Saga, SagaEvent, next_act
 from sparki_daemon.store import deployments, environments
 from sparki_daemon.store.deployments import DeploymentRow
 from sparki_daemon.store.protocol import Store, Tx
@@ -45,9 +45,11 @@ class Asked:
         """What it means for the saga where it stands; None: nothing, or nothing any more."""
         if not self._asked or saga.direction is Direction.BACK or saga.step.final:
             return None
-        if self._asked == "keep":
-            return SagaEvent.KEPT if saga.at >= WATCH else None
-        return SagaEvent.CANCELLED
+        if self._asked != "keep" or saga.at < SWITCH:
+            return SagaEvent.CANCELLED  # before the switch there is nothing live to be kept
+        if saga.at > SWITCH:
+            return SagaEvent.KEPT
+        return SagaEvent.CANCELLED if saga.phase is Phase.READY else None  # whether traffic has been moved shows when the switch is over
 
     async def wait(self) -> None:
         """Until something is asked."""

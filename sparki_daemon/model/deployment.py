@@ -127,6 +127,7 @@ MOVES: Mapping[_Key, tuple[Direction, Phase, int]] = {
     (_F, Phase.UNSURE, SagaEvent.CANCELLED): (_B, Phase.READY, 0),
     (_F, Phase.READY, SagaEvent.KEPT): (_F, Phase.READY, 0),
     (_F, Phase.DOING, SagaEvent.KEPT): (_F, Phase.READY, 1),
+    (_F, Phase.UNSURE, SagaEvent.KEPT): (_F, Phase.READY, 1),
     (_B, Phase.READY, SagaEvent.BEGUN): (_B, Phase.DOING, 0),
     (_B, Phase.DOING, SagaEvent.DONE): (_B, Phase.READY, -1),
     (_B, Phase.DOING, SagaEvent.FAILED): (_B, Phase.PARKED, 0),

@@ -44,7 +44,10 @@ DROP = f"""
     UPDATE deployments SET state = :state, reason = :reason, finished = :now
     WHERE id = :id AND state IN ('queued', 'waiting') AND epoch = 0 RETURNING {COLUMNS}
 """  # noqa: S608
-ASK = "UPDATE deployments SET asked = :asked WHERE id = :id AND state IN ('queued', 'waiting', 'running', 'unknown')"
+ASK = """
+    UPDATE deployments SET asked = CASE WHEN asked = '' THEN :asked ELSE asked END
+    WHERE id = :id AND state IN ('queued', 'waiting', 'running', 'unknown') RETURNING asked
+"""
 MOVE = f"""
     UPDATE deployments SET state = :state, step = :step, reason = :reason, finished = :finished
     WHERE id = :id AND epoch = :epoch RETURNING {COLUMNS}
@@ -242,10 +245,14 @@ async def approvals(tx: Tx, deployment: str) -> list[str]:
 
 
 async def ask(tx: Tx, deployment: str, asked: str) -> bool:
-    """Ask whoever is at it to `cancel`, or to `keep` what is live and end; with `deployment.cancelling`. False: it has ended."""
-    if not await tx.execute(ASK, id=deployment, asked=asked):
+    """Ask whoever is at it to `cancel`, or to `keep` what is live and end; with `deployment.cancelling`. False: it has ended.
+
+    The first word counts, also for a later loco.
+    """
+    row = await tx.one(ASK, id=deployment, asked=asked)
+    if row is None:
         return False
-    await tx.append("deployment.cancelling", stream=deployment, deployment=deployment, keep=asked == "keep")
+    await tx.append("deployment.cancelling", stream=deployment, deployment=deployment, keep=row["asked"] == "keep")
     return True
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from twin import Died, TwinAdapter
 from yard import Yard
 
 from sparki_daemon.loco.driver import Asked
+from sparki_daemon.loco.protocol import Work
 from sparki_daemon.model.deployment import STEPS
 from sparki_daemon.store import deployments
 from sparki_daemon.store.deployments import Fenced
@@ -126,6 +129,91 @@ async def test_asked_to_keep_what_it_watches_it_is_live_at_once(yard: Yard) -> N
 
     assert (await driving).state == "live"
     check_one_serves(yard, "v-2")
+
+
+@pytest.mark.parametrize("step", NAMES)
+async def test_asked_to_keep_what_is_not_live_yet_it_is_cancelled_and_from_the_switch_on_it_stays(yard: Yard, step: str) -> None:
+    await first_release(yard)
+    deployment = await yard.deployment()
+    asked, pause = Asked(), Pause(step)
+    adapter = pause.around(TwinAdapter(yard.platform))
+    driving = asyncio.create_task(yard.drive(deployment, adapter, asked))
+    await pause.reached.wait()
+    asked.ask("keep")
+    await asyncio.sleep(0)
+    pause.over.set()
+    saga = await driving
+
+    stays = NAMES.index(step) >= NAMES.index("switch")
+    assert saga.state == ("live" if stays else "cancelled")
+    assert await yard.live() == ("v-2" if stays else "v-1")
+    check_one_serves(yard, "v-2" if stays else "v-1")
+    assert ("watch" in adapter.done) == (step in ("retire", "done"))
+
+
+class Pause:
+    """Holds an adapter up in the middle of one step."""
+
+    def __init__(self, step: str) -> None:
+        self.step, self.reached, self.over = step, asyncio.Event(), asyncio.Event()
+
+    def around(self, adapter: TwinAdapter) -> TwinAdapter:
+        do = adapter.do
+
+        async def paused(step: str, work: Work) -> Mapping[str, Any]:
+            if step == self.step:
+                self.reached.set()
+                await self.over.wait()
+            return await do(step, work)
+
+        adapter.do = paused  # type: ignore[method-assign]
+        return adapter
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("word", ["cancel", "keep"])
+@pytest.mark.parametrize("step", NAMES)
+async def test_what_is_asked_while_no_loco_lives_the_next_one_does(yard: Yard, step: str, word: str, moment: str) -> None:
+    await first_release(yard)
+    deployment = await yard.deployment()
+    with pytest.raises(Died):
+        await yard.drive(deployment, TwinAdapter(yard.platform, dies=f"{moment}:{step}"))
+    saga = await yard.drive(deployment, asked=Asked(word))
+
+    switched = f"{moment}:{step}" == "after:switch" or NAMES.index(step) > NAMES.index("switch")
+    stays = step in ("retire", "done") or (word == "keep" and switched)
+    assert saga.state == ("live" if stays else "cancelled")
+    assert await yard.live() == ("v-2" if stays else "v-1")
+    check_one_serves(yard, "v-2" if stays else "v-1")
+
+
+@pytest.mark.parametrize("word", ["cancel", "keep"])
+async def test_a_switch_that_happens_while_a_cancel_arrives_ends_in_one_of_two_clean_states(yard: Yard, word: str) -> None:
+    """Asked after each count of turns of the loop, from before the switch to after it."""
+    await first_release(yard)
+    for turns in range(40):
+        deployment, before, asked = await yard.deployment(), await yard.live(), Asked()
+        adapter = TwinAdapter(yard.platform)
+        driving = asyncio.create_task(yard.drive(deployment, adapter, asked))
+        while "health" not in adapter.done:
+            await asyncio.sleep(0)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        asked.ask(word)
+        saga = await driving
+        assert saga.state in ("live", "cancelled")
+        check_one_serves(yard, live := await yard.live())
+        assert live == (before if saga.state == "cancelled" else f"v-{yard.made}")
+
+
+async def test_the_first_word_that_was_asked_counts_for_a_later_loco_too(yard: Yard) -> None:
+    deployment = await yard.deployment()
+    for word in ("cancel", "keep"):
+        assert await yard.store.write(lambda tx, word=word: deployments.ask(tx, deployment, word))  # type: ignore[misc]
+    row = await yard.store.read(lambda tx: deployments.get(tx, deployment))
+
+    assert row is not None
+    assert row.asked == "cancel"
 
 
 async def test_what_can_be_neither_repeated_nor_looked_up_is_unknown_and_keeps_the_target(yard: Yard) -> None:

@@ -10,7 +10,7 @@ from sparki_daemon.engine.deploy_views import deployment_line, deployment_view, 
 from sparki_daemon.engine.subsystems.releasing import Releasing, fresh, new_release, own_name
 from sparki_daemon.engine.subsystems.request_digest import request_digest
 from sparki_daemon.model.dataclass import dataclass
-from sparki_daemon.model.deployment import DeploymentState, SagaEvent
+from sparki_daemon.model.deployment import INDEX, SWITCH, DeploymentState, SagaEvent
 from sparki_daemon.model.problem import ExitCode, Problem, SparkiError
 from sparki_daemon.prepare.releasing import Shipped
 from sparki_daemon.queue.protocol import DEPLOYMENTS, Queue
@@ -195,7 +195,10 @@ class Deployments:
         return await self.show(await self._store.write(work))
 
     async def cancel(self, word: str, *, keep: bool) -> dict[str, Any]:
-        """Ask for the end of one; one that nobody has begun has ended when this comes back."""
+        """Ask for the end of one; one that nobody has begun has ended when this comes back.
+
+        `keep` counts from the switch on: of one that has not come so far nothing is live, and nothing of it becomes so.
+        """
 
         async def work(tx: Tx) -> str:
             row = await deployments.find(tx, word)
@@ -205,7 +208,7 @@ class Deployments:
                 hint = f"sparki resolve {row.id} --live, --failed or --retry"
                 raise refused("deployment_unknown", f"the end of {row.id} is unknown", hint=hint, exit_code=ExitCode.UNKNOWN_END)
             if not await deployments.drop(tx, row.id, "cancelled"):
-                await deployments.ask(tx, row.id, "keep" if keep else "cancel")
+                await deployments.ask(tx, row.id, "keep" if keep and INDEX.get(row.step, 0) >= SWITCH else "cancel")
             await self._queue.put(tx, DEPLOYMENTS, [row.id])
             return row.id
 
