@@ -136,7 +136,7 @@ def test_ctrl_c_and_a_limit_stop_the_watching_only(shop: Shop) -> None:
     assert f"To end it: sparki cancel {deployment['id']}" in told
     assert shop.wait_for(deployment["id"], "running")["step"] == "health"
 
-    shop.sparki("cancel", deployment["id"])
+    assert "is being cancelled: it has not switched, so there is nothing to keep" in shop.sparki("cancel", deployment["id"], "--keep")
     assert shop.wait_for(deployment["id"], "cancelled")["steps"][4]["status"] == "undone"
 
     watching = subprocess.Popen(

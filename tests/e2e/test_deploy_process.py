@@ -60,7 +60,7 @@ def test_a_release_that_answers_badly_takes_itself_back_and_the_old_one_never_st
     site.settle(watch="20s")
     first = site.json("deploy", "staging", "--detach")["deployment"]
     wait_for_step(site, first, "watch")
-    site.sparki("cancel", first, "--keep")
+    assert "stays, and is watched no longer" in site.sparki("cancel", first, "--keep")
     assert site.wait_for(first, "live", "failed")["status"] == "live"
     site.write("bad", "")
     site.write("app.txt", "two")
