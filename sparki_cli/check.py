@@ -1,4 +1,4 @@
-"""`sparki validate`: what GitHub would refuse in pipeline files."""
+"""`sparki validate`: what GitHub would refuse in pipeline files, and Sparki in `sparki.yml`."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from sparki_daemon.pipeline.calls import call_problems
 from sparki_daemon.pipeline.dialect import dialect_of
 from sparki_daemon.pipeline.reader import look
 from sparki_daemon.pipeline.schema import Dialect
+from sparki_daemon.pipeline.settings import FILE, read_settings
 from sparki_daemon.source import files as source_files
 from sparki_daemon.source.repository import find
 
@@ -36,7 +37,7 @@ def _schema(output: Output, here: str, files: list[str]) -> int:
     """Print the schema of what FILE is: sparki.yml, a pipeline of ours, else a workflow."""
     from sparki_daemon.pipeline.json_schema import settings_schema, workflow_schema  # noqa: PLC0415  only who asks for it pays for it
 
-    if files and os.path.basename(files[0]) == "sparki.yml":
+    if files and _is_settings(here, files[0]):
         found = settings_schema()
     else:
         dialect = _dialect(here, f"{files[0]}/_" if files and os.path.isdir(os.path.join(here, files[0])) else "".join(files[:1]))
@@ -49,7 +50,7 @@ def _schema(output: Output, here: str, files: list[str]) -> int:
 
 
 def validate(output: Output, *, files: list[str], form: str | None, schema: bool, actions: list[str], directory: str | None) -> int:
-    """Check files, or all pipelines of this repository; exit code 2 when one has an error.
+    """Check files, or all pipelines and the settings of this repository; exit code 2 when one has an error.
 
     `actions`: `OWNER/REPO=DIR` words, the folders that stand for others' repositories. `schema`: print that for editors instead, of the
     dialect that the first of `files` is in, a file or a folder.
@@ -93,7 +94,34 @@ def _named(here: str, names: list[str], called: Called) -> Iterator[Checked]:
         except OSError as error:
             yield Checked(name, (Problem(code="unreadable_file", message=f"can't read {name}: {error.strerror}"),))
             continue
-        yield check(data, name, called, _dialect(here, name))
+        yield check_settings(data, name) if _is_settings(here, name) else check(data, name, called, _dialect(here, name))
+
+
+def _is_settings(here: str, name: str) -> bool:
+    """A file of that name is the project's settings, unless it lies where pipelines do."""
+    folder = "/".join(os.path.normpath(os.path.join(here, name)).split(os.sep)[-3:-1])
+    return os.path.basename(name) == FILE and folder not in source_files.PIPELINE_FOLDERS
+
+
+def check_settings(data: bytes, file: str) -> Checked:
+    """The verdict on a `sparki.yml`. An adapter that this machine has not is a warning, a misspelt one an error."""
+    try:
+        settings = read_settings(data, file)
+    except SparkiError as error:
+        return Checked(file, error.problems)
+    if not settings.deploying.environments:
+        return Checked(file, ())
+    from sparki_daemon.loco.adapters import load, names  # noqa: PLC0415  # most files have no environments
+    from sparki_daemon.loco.asking import adapter_problems, not_here  # noqa: PLC0415
+    from sparki_daemon.loco.protocol import Place  # noqa: PLC0415
+
+    errors: list[Problem] = []
+    warnings: list[Problem] = []
+    for one in settings.deploying.environments.values():
+        place = Place(project="", environment=one.name, folder="", settings=one.settings)
+        for problem in adapter_problems(one, place, load):
+            (warnings if not_here(problem, names, one.settings["adapter"]) else errors).append(problem)
+    return Checked(file, tuple(errors), tuple(warnings))
 
 
 def _dialect(here: str, name: str) -> Dialect:
@@ -101,8 +129,11 @@ def _dialect(here: str, name: str) -> Dialect:
 
 
 def _all(here: str, called: Called) -> Iterator[Checked]:
-    for file, data in source_files.pipelines(find(here)).items():
+    repository = find(here)
+    for file, data in source_files.pipelines(repository).items():
         yield check(data, file, called)
+    if (settings := source_files.read_worktree(repository, FILE)) is not None:
+        yield check_settings(settings, FILE)
 
 
 def _verdict(one: Checked) -> dict[str, Any]:
@@ -132,7 +163,7 @@ def _tell(output: Output, checked: list[Checked], errors: int) -> None:
         output.note(f"{output.styled('warning:', 'yellow')} {printable(problem.message)}\n  --> {place}{hint}")
     count = f"{len(checked)} file{'' if len(checked) == 1 else 's'}"
     if not checked:
-        output.note("this repository has no pipeline files")
+        output.note("this repository has no pipeline files and no sparki.yml")
     elif errors:
         output.note(f"{errors} error{'' if errors == 1 else 's'} in {count}")
     else:

@@ -175,8 +175,8 @@ COMMANDS = (
     Command(
         "validate",
         "sparki_cli.check:validate",
-        "Check pipeline files.",
-        arguments=(Argument("files", "FILE", "Pipeline files; none: all of this repository's.", many=True),),
+        "Check pipeline files and sparki.yml.",
+        arguments=(Argument("files", "FILE", "Pipeline files or sparki.yml; none: all of this repository's.", many=True),),
         options=(
             Option("form", ("--format",), TEXT, "How to tell what is wrong.", choices=("text", "json", "github")),
             ACTIONS,

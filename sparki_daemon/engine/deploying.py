@@ -13,8 +13,9 @@ from sparki_daemon.engine.subsystems.deploy_plan import DeployPlan
 from sparki_daemon.engine.subsystems.environments import Environments
 from sparki_daemon.engine.subsystems.keep_releases import KeepReleases
 from sparki_daemon.engine.subsystems.loco import Deployments
-from sparki_daemon.engine.subsystems.releasing import Load, Releasing
+from sparki_daemon.engine.subsystems.releasing import Releasing
 from sparki_daemon.engine.subsystems.run import Runs
+from sparki_daemon.loco.asking import Load
 from sparki_daemon.queue.protocol import Queue
 from sparki_daemon.store.protocol import Store
 

@@ -26,8 +26,8 @@ from sparki_daemon.engine.subsystems.artifacts import RunArtifacts
 from sparki_daemon.engine.subsystems.history import History
 from sparki_daemon.engine.subsystems.keep import Keeper
 from sparki_daemon.engine.subsystems.notices import Notices
-from sparki_daemon.engine.subsystems.releasing import Load
 from sparki_daemon.engine.subsystems.run import Given, Runs
+from sparki_daemon.loco.asking import Load
 from sparki_daemon.model.deployment import DeploymentState
 from sparki_daemon.model.event import Event
 from sparki_daemon.model.problem import ExitCode, Problem, SparkiError

@@ -19,7 +19,7 @@ from sparki_daemon.engine.engine import Engine
 from sparki_daemon.engine.ledger import Ledger
 from sparki_daemon.engine.scheduler import Scheduler
 from sparki_daemon.engine.specs import Specs
-from sparki_daemon.engine.subsystems.releasing import Load
+from sparki_daemon.loco.asking import Load
 from sparki_daemon.model.deployment import DeploymentState
 from sparki_daemon.model.problem import ExitCode, Problem, SparkiError
 from sparki_daemon.queue.embedded import EmbeddedQueue

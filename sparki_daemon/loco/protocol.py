@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any, Protocol, runtime_checkable
 
 from sparki_daemon.model.dataclass import dataclass, field
-from sparki_daemon.model.problem import Problem
+from sparki_daemon.model.problem import Position, Problem
 
 
 class Strategy(StrEnum):
@@ -32,6 +32,7 @@ class Capabilities:
     release_command: bool = False
     artifacts: frozenset[str] = frozenset({"source"})  # kinds: source, artifact, image
     limits_s: Mapping[str, float] = field(default_factory=dict)  # step → how long it may take, where `loco.limits` does not fit
+    keys: frozenset[str] | None = None  # an environment's keys that are the adapter's own: others are errors. None: it checks them itself
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,8 +54,9 @@ class Place:
 
     project: str
     environment: str
-    folder: str  # on this machine, 0700, kept from deployment to deployment
+    folder: str  # on this machine, 0700, kept from deployment to deployment; empty where a file is checked and nothing is deployed
     settings: Mapping[str, Any]  # as they are now
+    where: Callable[[str], Position | None] = lambda _: None  # key ("health.http") → its place in sparki.yml, while that is checked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +134,7 @@ class Adapter(Steps, Protocol):
     name: str
 
     def problems(self, place: Place) -> Sequence[Problem]:
-        """What is wrong with an environment's settings, beyond what their schema says; asks nobody outside."""
+        """What is wrong with an environment's settings, beyond what their schema says, `at=place.where(key)`; asks nobody outside."""
         ...
 
     async def observe(self, place: Place) -> Observed:

@@ -1,4 +1,4 @@
-"""Read the environments of `sparki.yml`, its push-to-deploy rules and its notices: one table of keys, checked with places, made JSON.
+"""Read the environments of `sparki.yml`, its push-to-deploy rules and its notices: checked with places, made JSON.
 
 Source: the public interface, "sparki.yml".
 """
@@ -13,107 +13,9 @@ from sparki_daemon.model.dataclass import dataclass, field
 from sparki_daemon.model.gates import DAYS
 from sparki_daemon.model.problem import Position, Problem
 from sparki_daemon.pipeline.amounts import seconds, size_bytes
-from sparki_daemon.pipeline.schema import Flag, Key, ListOf, MapOf, Number, OneOf, Record, Text
+from sparki_daemon.pipeline.environment_keys import ENVIRONMENT, OCCASIONS
 from sparki_daemon.pipeline.spelling import did_you_mean, listed
 from sparki_daemon.pipeline.yaml_node import MappingNode, Node, ScalarNode, SequenceNode
-
-STRATEGIES = ("recreate", "rolling", "bluegreen", "canary")
-WORDS = ListOf(item=Text(nonempty=True))
-TIME = Text(nonempty=True)
-
-HEALTH = Record(
-    keys={
-        "http": Key(Text(nonempty=True), "The path that is asked, such as /healthz."),
-        "status": Key(Number(), "The status that a healthy service answers with; 200 where it is left out."),
-        "interval": Key(TIME, "How often it is asked, such as 500ms."),
-        "timeout": Key(TIME, "How long one answer may take."),
-        "successes": Key(Number(), "How many good answers in a row make it healthy."),
-        "within": Key(TIME, "How long it may take until then, such as 30s."),
-    }
-)
-FREEZE = Record(
-    keys={
-        "from": Key(Text(nonempty=True), "When it begins each week, such as Fri 16:00.", required=True),
-        "to": Key(Text(nonempty=True), "When it ends each week, such as Mon 08:00.", required=True),
-        "zone": Key(Text(nonempty=True), "The time zone whose clock counts, such as Europe/Berlin; UTC where it is left out."),
-    }
-)
-HOOKS = Record(
-    keys={
-        "before": Key(Text(nonempty=True), "A command on this machine before the new release starts; if it fails, so does the deployment."),
-        "after": Key(Text(nonempty=True), "A command on this machine once the deployment has ended; SPARKI_STATUS says how."),
-    }
-)
-LIMITS = Record(
-    keys={
-        "memory": Key(Text(nonempty=True), "The most memory that the service may have, such as 512 MiB."),
-        "open_files": Key(Number(), "The most files that each of its processes may have open."),
-        "processes": Key(Number(), "The most processes that it may have."),
-    }
-)
-ENVIRONMENT = Record(
-    lenient=True,  # an adapter has keys of its own, which it checks itself
-    keys={
-        "adapter": Key(Text(nonempty=True), "Which platform it is on: process, ssh, container, fly, render, railway.", required=True),
-        "artifact": Key(Text(nonempty=True), "What is deployed: source, or JOB/NAME, an artifact of the run."),
-        "command": Key(Text(nonempty=True), "The service's command; it listens on $PORT."),
-        "listen": Key(Text(nonempty=True), "Where the front listens, such as 127.0.0.1:8080."),
-        "health": Key(HEALTH, "How the service says that it is well."),
-        "strategy": Key(Text(choices=STRATEGIES), "How traffic goes from the old release to the new one."),
-        "release_command": Key(Text(nonempty=True), "A command once a release, before it starts: migrations."),
-        "watch": Key(TIME, "How long the new release is watched under traffic; a bad one reverts itself."),
-        "grace": Key(TIME, "How long the old release may take to finish what it answers, and to end."),
-        "variables": Key(MapOf(value=Text(), each="variable"), "The service's environment."),
-        "secrets": Key(WORDS, "Names of secrets in the service's environment; values live in the keyring."),
-        "keep_releases": Key(Number(), "How many releases are kept to go back to."),
-        "after": Key(Text(nonempty=True), "An environment in which the same source must be live and healthy first."),
-        "approvals": Key(
-            Record(
-                keys={
-                    "count": Key(Number(), "How many people must approve.", required=True),
-                    "not_author": Key(Flag(), "Whoever asked for the deployment does not count."),
-                }
-            ),
-            "Who must say yes first.",
-        ),
-        "branches": Key(WORDS, "Patterns of branches and tags that may be deployed here."),
-        "freeze": Key(ListOf(item=FREEZE, each="freeze"), "When nothing is deployed, every week."),
-        "hooks": Key(HOOKS, "Commands before and after."),
-        "limits": Key(LIMITS, "What the service may use, where the system can hold it to that."),
-    },
-)
-ENVIRONMENTS = MapOf(value=ENVIRONMENT, each="environment")
-BRANCHES = MapOf(
-    value=Record(
-        keys={
-            "run": Key(OneOf(options=(Text(nonempty=True), WORDS)), "The pipelines that a push of such a branch runs."),
-            "deploy": Key(Text(nonempty=True), "The environment that it goes to when they are green."),
-        }
-    ),
-    each="branch rule",
-)
-NOTIFY = ListOf(
-    each="notice",
-    item=Record(
-        keys={
-            "on": Key(
-                OneOf(options=(Text(nonempty=True), WORDS)),
-                "success, failure, recovered, live, failed, reverted, unknown, waiting.",
-                required=True,
-            ),
-            "command": Key(Text(nonempty=True), "A command; SPARKI_SUMMARY and more are in its environment."),
-            "webhook": Key(Text(nonempty=True), "An address that gets the same as JSON by POST."),
-        }
-    ),
-)
-OCCASIONS = ("success", "failure", "recovered", "live", "failed", "reverted", "unknown", "waiting")
-KEYS: Mapping[str, Key] = {
-    "environments": Key(ENVIRONMENTS, "Where releases go, by name."),
-    "branches": Key(BRANCHES, "What a push to `sparki bind`'s remote does, by pattern of branch or tag."),
-    "notify": Key(NOTIFY, "Who is told of ends."),
-}
-
-_NO_KEYS_OF_THEIR_OWN = frozenset({"process"})  # of the adapters: what else is said in such an environment is misspelt
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
 _SECRET = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
@@ -125,11 +27,23 @@ _PORT_MOST = 65535
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """One environment. `settings` is JSON: times in seconds (`_s`), sizes in bytes, moments as [day, hour, minute]."""
+    """One environment. `settings` is JSON: times in seconds (`_s`), sizes in bytes, moments as [day, hour, minute].
+
+    `places` has where each value stands, by its keys with dots between ("health.http", "secrets.0"); `own` the keys that are the
+    adapter's, and where each stands.
+    """
 
     name: str
     at: Position
     settings: Mapping[str, Any]
+    places: Mapping[str, Position] = field(default_factory=dict)
+    own: Mapping[str, Position] = field(default_factory=dict)
+
+    def where(self, key: str) -> Position:
+        """Where `key` has its value; where it is not said, what is nearest around it, the environment's name in the end."""
+        while key and key not in self.places:
+            key = key.rpartition(".")[0]
+        return self.places.get(key, self.at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,11 +75,11 @@ class Deploying:
 
 
 def read_deploying(root: MappingNode, file: str, problems: list[Problem]) -> Deploying:
-    """The environments, branch rules and notices of a file whose shape was checked; what is wrong with a value goes to `problems`."""
+    """The environments, branch rules and notices of a file; what is wrong with values of the right shape goes to `problems`."""
     reader = _Reader(file, problems)
     environments = {one.name: one for one in reader.environments(root.get("environments"))}
     for one in environments.values():
-        reader.known_environment(one.settings.get("after"), environments, one.at, f"environment '{one.name}'")
+        reader.known_environment(one.settings.get("after"), environments, one.where("after"), f"environment '{one.name}'")
     reader.circle(environments)
     branches = tuple(reader.branches(root.get("branches"), environments))
     return Deploying(environments, branches, tuple(reader.notices(root.get("notify"))))
@@ -190,7 +104,15 @@ class _Reader:
                 hint = "letters, digits, '.', '_' and '-', at most 63, the first a letter or digit"
                 self._say("bad_name", f"'{key.text}' is no name for an environment", self._at(key), hint)
             if isinstance(value, MappingNode):
-                yield Environment(key.text, self._at(key), dict(self._settings(value)))
+                own = {one.text: self._at(one) for one, _ in value.pairs if one.text not in ENVIRONMENT.keys}
+                yield Environment(key.text, self._at(key), dict(self._settings(value)), dict(self._places(value)), own)
+
+    def _places(self, node: Node, before: str = "") -> Iterator[tuple[str, Position]]:
+        inner = [(key.text, value) for key, value in node.pairs] if isinstance(node, MappingNode) else []
+        inner += [(str(index), item) for index, item in enumerate(node.items)] if isinstance(node, SequenceNode) else []
+        for name, value in inner:
+            yield f"{before}{name}", self._at(value)
+            yield from self._places(value, f"{before}{name}.")
 
     def _settings(self, node: MappingNode) -> Iterator[tuple[str, Any]]:
         for key, value in node.pairs:
@@ -199,9 +121,6 @@ class _Reader:
                 yield f"{name}_s", self._seconds(value, name)
             elif name in _READ:
                 yield name, _READ[name](self, value)
-            elif name not in ENVIRONMENT.keys and _text(node.get("adapter")) in _NO_KEYS_OF_THEIR_OWN:
-                hint = did_you_mean(name, ENVIRONMENT.keys)
-                self._say("unknown_key", f"an environment has no key '{name}'", self._at(key), hint)
             else:
                 yield name, plain(value)
 
@@ -210,6 +129,8 @@ class _Reader:
         for key, value in node.pairs if isinstance(node, MappingNode) else ():
             if key.text in ("interval", "timeout", "within"):
                 found[f"{key.text}_s"] = self._seconds(value, key.text)
+                if seconds(_text(value)) == 0:
+                    self._say("bad_value", f"'{key.text}' must be longer than nothing", self._at(value))
             elif key.text == "http" and not _text(value).startswith("/"):
                 self._say("bad_value", f"'http' is a path, which begins with '/', not '{_text(value)}'", self._at(value))
             elif key.text in ("status", "successes"):
@@ -223,7 +144,8 @@ class _Reader:
 
         found = []
         for item in node.items if isinstance(node, SequenceNode) else ():
-            assert isinstance(item, MappingNode)  # the shape was checked
+            if not isinstance(item, MappingNode):
+                continue  # told by the check of shapes, here and below
             zone = item.get("zone")
             if zone is not None and _text(zone) not in available_timezones():
                 hint = did_you_mean(_text(zone), available_timezones())
@@ -235,7 +157,8 @@ class _Reader:
         return found
 
     def _moment(self, node: Node | None, name: str) -> list[int] | None:
-        assert node is not None  # required
+        if node is None:
+            return None
         moment = _MOMENT.fullmatch(_text(node))
         if moment is None:
             self._say("bad_value", f"'{name}' is a day and a time, such as Fri 16:00, not '{_text(node)}'", self._at(node))
@@ -258,6 +181,8 @@ class _Reader:
         for item in node.items if isinstance(node, SequenceNode) else ():
             if not _SECRET.fullmatch(_text(item)):
                 self._say("bad_name", f"'{_text(item)}' is no name of a secret", self._at(item), "letters, digits and '_'")
+            elif _text(item) == "PORT":
+                self._say("bad_value", "PORT is given by Sparki: it is where the service is to listen", self._at(item))
         return [_text(item) for item in node.items] if isinstance(node, SequenceNode) else []
 
     def _variables(self, node: Node) -> dict[str, str]:
@@ -282,10 +207,11 @@ class _Reader:
         return found
 
     def _approvals(self, node: Node) -> dict[str, Any]:
-        assert isinstance(node, MappingNode)  # the shape was checked
+        if not isinstance(node, MappingNode):
+            return {}
         count, not_author = node.get("count"), node.get("not_author")
-        assert count is not None
-        return {"count": self._whole(count, "count", 0, 100), "not_author": bool(not_author is not None and plain(not_author))}
+        least = self._whole(count, "count", 0, 100) if count else 0
+        return {"count": least, "not_author": bool(not_author is not None and plain(not_author))}
 
     def _keep(self, node: Node) -> int:
         return self._whole(node, "keep_releases", 1, 1000)
@@ -320,20 +246,20 @@ class _Reader:
                 after = str(known[after].settings.get("after") or "")
             if after == one.name:
                 way = " → ".join([*seen, after])
-                self._say("environment_cycle", f"environment '{one.name}' comes after itself: {way}", one.at)
+                self._say("environment_cycle", f"environment '{one.name}' comes after itself: {way}", one.where("after"))
 
     def branches(self, node: Node | None, known: Mapping[str, Environment]) -> Iterator[BranchRule]:
         for key, value in node.pairs if isinstance(node, MappingNode) else ():
-            assert isinstance(value, MappingNode)  # the shape was checked
+            if not isinstance(value, MappingNode):
+                continue
             deploy = value.get("deploy")
             self.known_environment(_text(deploy), known, self._at(deploy or key), f"the rule for '{key.text}'")
             yield BranchRule(key.text, self._at(key), _words(value.get("run")), _text(deploy))
 
     def notices(self, node: Node | None) -> Iterator[Notice]:
         for item in node.items if isinstance(node, SequenceNode) else ():
-            assert isinstance(item, MappingNode)  # the shape was checked
-            on = item.get("on")
-            assert on is not None
+            if not isinstance(item, MappingNode) or (on := item.get("on")) is None:
+                continue
             for word in on.items if isinstance(on, SequenceNode) else [on]:
                 if _text(word) not in OCCASIONS:
                     hint = did_you_mean(_text(word), OCCASIONS) or f"it is one of {listed(OCCASIONS)}"

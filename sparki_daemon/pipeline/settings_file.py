@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sparki_daemon.model.problem import Position, Problem, SparkiError
-from sparki_daemon.pipeline import environments
+from sparki_daemon.pipeline import environment_keys, environments
 from sparki_daemon.pipeline.amounts import seconds, size_bytes
 from sparki_daemon.pipeline.caching import CACHE, Declared, cache_of, leading_out, pattern_problems, texts_of
 from sparki_daemon.pipeline.codes import CODES
@@ -22,6 +22,7 @@ _PIPELINE = Record(
         "junit": Key(REPORTS, "Patterns of the test reports that its jobs write, as JUnit XML, relative to the workspace."),
     }
 )
+_NOWHERE = Position("", 0, 0)
 
 SETTINGS = Record(
     keys={
@@ -38,7 +39,7 @@ SETTINGS = Record(
             ),
             "How long what runs leave is kept.",
         ),
-        **environments.KEYS,
+        **environment_keys.KEYS,
         "pipelines": Key(MapOf(value=_PIPELINE, each="pipeline"), "What GitHub's files do not say, by the stem of the file."),
         "cache": Key(
             Record(keys={"max_size": Key(Text(nonempty=True), "How much cached jobs may take: 512 MiB, 5 GiB.")}), "The job cache."
@@ -56,14 +57,13 @@ def read(data: bytes, file: str) -> Settings:
         raise SparkiError(Problem(code="wrong_type", message=f"{file} is a mapping of settings", at=Position(file, root.line, root.column)))
     shape = Shape(file, SourceText(""))
     shape.check(root, SETTINGS, file)
-    problems = [*shape.problems, *_problems(root, file)]
-    if problems:
-        raise SparkiError(*problems)
+    problems = list(_problems(root, file))
     retention = root.get("retention")
     kept = dict(_retention(retention, file, problems)) if isinstance(retention, MappingNode) else {}
     deploying = environments.read_deploying(root, file, problems)
-    if problems:
-        raise SparkiError(*problems)
+    told = {problem.at for problem in shape.problems}  # of a value of the wrong kind there is no more to say
+    if found := [*shape.problems, *(problem for problem in problems if problem.at not in told)]:
+        raise SparkiError(*sorted(found, key=lambda problem: problem.at or _NOWHERE))
     silence = root.get("silence")
     codes = (item.text for item in silence.items if isinstance(item, ScalarNode)) if isinstance(silence, SequenceNode) else ()
     stems = _mapping(root.get("pipelines"))

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from sparki_daemon.model.dataclass import dataclass
-from sparki_daemon.model.problem import ExitCode, Position, Problem, SparkiError
+from sparki_daemon.model.problem import ExitCode, Problem, SparkiError
 from sparki_daemon.pipeline.environments import Environment
 from sparki_daemon.pipeline.globs import matches
 from sparki_daemon.pipeline.settings import FILE, Settings, read_settings
@@ -78,11 +78,6 @@ def settings_digest(settings: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
 
-def at_position(problems: Sequence[Problem], at: Position) -> list[Problem]:
-    """`problems` with a place, where they have none."""
-    return [one if one.at else Problem(code=one.code, message=one.message, at=at, hint=one.hint) for one in problems]
-
-
 def working_settings(repository: Repository) -> Settings | None:
     """The settings of the working tree as it is now; None where they can't be read."""
     try:
@@ -125,7 +120,7 @@ def _refuse_branch(repository: Repository, environment: Environment, commit: str
     problem = Problem(
         code="branch_not_allowed",
         message=f"{asked.removeprefix('refs/heads/')} may not be deployed to '{environment.name}', only {allowed}",
-        at=environment.at,
+        at=environment.where("branches"),
         hint="merge it into one of these first",
     )
     raise SparkiError(problem, exit_code=ExitCode.NOT_ALLOWED)

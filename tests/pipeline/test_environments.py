@@ -103,10 +103,12 @@ def test_nothing_said_nothing_known() -> None:
         ("listen: 127.0.0.1:99999", "4:13: 'listen' is HOST:PORT, such as 127.0.0.1:8080, not '127.0.0.1:99999'"),
         ("artifact: package", "4:15: 'artifact' is source, or JOB/NAME, not 'package'"),
         ("secrets: [DATABASE-URL]", "4:15: 'DATABASE-URL' is no name of a secret"),
+        ("health: {interval: 0s}", "4:24: 'interval' must be longer than nothing"),
+        ("secrets: [A, PORT]", "4:18: PORT is given by Sparki"),
         ("variables: {PORT: 80}", "4:17: PORT is given by Sparki"),
         ("keep_releases: 0", "4:20: 'keep_releases' is a whole number from 1 to 1000, not '0'"),
-        ("after: prod", "2:3: environment 'staging' names the environment 'prod', and there is none of that name"),
-        ("after: staging", "2:3: environment 'staging' comes after itself: staging → staging"),
+        ("after: prod", "4:12: environment 'staging' names the environment 'prod', and there is none of that name"),
+        ("after: staging", "4:12: environment 'staging' comes after itself: staging → staging"),
         ("approvals: {count: 1.5}", "4:24: 'count' is a whole number from 0 to 100, not '1.5'"),
         ("approvals: {not_author: true}", "4:16: 'approvals' needs the key 'count'"),
         ("freeze: [{from: Fri 16:00, to: Mon 8:00}]", "4:36: 'to' is a day and a time, such as Fri 16:00, not 'Mon 8:00'"),
@@ -136,8 +138,8 @@ def test_environments_that_wait_for_each_other_are_refused() -> None:
     text = "environments:\n  a: {adapter: process, after: b}\n  b: {adapter: process, after: a}\n"
 
     assert problems(text) == [
-        "sparki.yml:2:3: environment 'a' comes after itself: a → b → a",
-        "sparki.yml:3:3: environment 'b' comes after itself: b → a → b",
+        "sparki.yml:2:32: environment 'a' comes after itself: a → b → a",
+        "sparki.yml:3:32: environment 'b' comes after itself: b → a → b",
     ]
 
 
@@ -153,6 +155,33 @@ def test_a_rule_knows_its_place() -> None:
     assert str(rule.at) == "sparki.yml:2:12"
 
 
-def test_a_misspelt_key_is_an_error_where_the_adapter_has_none_of_its_own() -> None:
-    assert problems(environment("helth: {http: /}")) == ["sparki.yml:4:5: an environment has no key 'helth' (did you mean 'health'?)"]
-    assert read(b"environments:\n  a: {adapter: fly, app: shop}\n").environments["a"].settings["app"] == "shop"
+def test_what_sparki_does_not_know_is_the_adapters_with_its_place() -> None:
+    found = read(b"environments:\n  a: {adapter: fly, app: shop}\n").environments["a"]
+
+    assert found.settings["app"] == "shop"
+    assert {key: str(at) for key, at in found.own.items()} == {"app": "sparki.yml:2:21"}
+
+
+def test_a_value_knows_its_place_and_one_that_is_not_said_the_nearest_around_it() -> None:
+    found = read(environment("health: {http: /x}").encode()).environments["staging"]
+
+    assert str(found.where("health.http")) == "sparki.yml:4:20"
+    assert str(found.where("health.within")) == str(found.where("health")) == "sparki.yml:4:13"
+    assert found.where("command") == found.at
+
+
+def test_a_file_with_wrong_shapes_has_its_wrong_values_told_too_and_none_twice() -> None:
+    text = """\
+environments:
+  a: {adapter: process, watch: soon, approvals: yes, freeze: [x, {from: Fri 16:00}], health: {status: [1]}}
+  b: {listen: nowhere, after: c}
+branches: {main: x, next: {deploy: d}}
+notify: [x, {command: y}, {on: sucess, command: x}]
+retention: {runs: long}
+"""
+    told = [line.partition(" ")[0] for line in problems(text)]
+
+    assert told == [
+        f"sparki.yml:{place}:"
+        for place in ("2:32", "2:49", "2:63", "2:66", "2:103", "3:6", "3:15", "3:31", "4:18", "4:36", "5:10", "5:13", "5:32", "6:19")
+    ]

@@ -10,11 +10,12 @@ import tarfile
 from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO
 
-from sparki_daemon.loco.protocol import Adapter, Place, Strategy
+from sparki_daemon.loco.asking import Load, adapter_problems
+from sparki_daemon.loco.protocol import Adapter, Place
 from sparki_daemon.loco.settings import folder_of
 from sparki_daemon.model.dataclass import dataclass
 from sparki_daemon.model.problem import ExitCode, Problem, SparkiError
-from sparki_daemon.prepare.releasing import Shipped, at_position, settings_digest, shipped
+from sparki_daemon.prepare.releasing import Shipped, settings_digest, shipped
 from sparki_daemon.source import git
 from sparki_daemon.source.export import add_stream, write_archive
 from sparki_daemon.source.push import Update
@@ -24,7 +25,6 @@ from sparki_daemon.store.releases import NewRelease
 from sparki_daemon.vault.store import Secrets
 
 SOURCE = "source"
-Load = Callable[[str], Adapter]
 
 
 def own_name() -> str:
@@ -66,7 +66,7 @@ class Releasing:
         """Refuse what can't go well. Raises SparkiError with every problem: `unknown_adapter`, `secret_not_set`, what the adapter says."""
         found = await asyncio.to_thread(self._problems, source, project)
         if found:
-            raise SparkiError(*at_position(found, source.environment.at))
+            raise SparkiError(*found)
 
     def adapter(self, name: str) -> Adapter:
         """Raises SparkiError `unknown_adapter`."""
@@ -76,18 +76,15 @@ class Releasing:
         return Place(project=project, environment=environment, folder=folder_of(self._home, project, environment), settings=settings)
 
     def _problems(self, source: Shipped, project: str) -> list[Problem]:
-        settings = source.environment.settings
-        try:
-            adapter = self._load(settings["adapter"])
-        except SparkiError as error:
-            return list(error.problems)
-        found = [*_beyond(adapter, settings), *adapter.problems(self.place(project, source.environment.name, settings))]
-        names = settings.get("secrets") or ()
+        environment = source.environment
+        found = adapter_problems(environment, self.place(project, environment.name, environment.settings), self._load)
+        names = environment.settings.get("secrets") or ()
         known = Secrets(self._home).places(source.repository.project_dir) if names else {}
-        for name in names:
+        for index, name in enumerate(names):
             if name not in known:
-                message = f"the secret '{name}' of environment '{source.environment.name}' has no value"
-                found.append(Problem(code="secret_not_set", message=message, hint=f"sparki secret set {name}"))
+                message = f"the secret '{name}' of environment '{environment.name}' has no value"
+                at = environment.where(f"secrets.{index}")
+                found.append(Problem(code="secret_not_set", message=message, at=at, hint=f"sparki secret set {name}"))
         return found
 
     async def source_artifact(self, source: Shipped) -> dict[str, Any]:
@@ -133,24 +130,6 @@ def fresh(kind: str) -> str:
 
 def artifact_json(kind: str, kept: Archive) -> dict[str, Any]:
     return {"kind": kind, "digest": kept.digest, "path": kept.path, "bytes": kept.size_bytes}
-
-
-def _beyond(adapter: Adapter, settings: Mapping[str, Any]) -> list[Problem]:
-    """What the settings ask of a platform that can't do it."""
-    can = adapter.capabilities
-    found = []
-    strategy = settings.get("strategy")
-    if strategy and Strategy(strategy) not in can.strategies:
-        known = ", ".join(sorted(can.strategies)) or "none"
-        message = f"the adapter '{adapter.name}' has no strategy '{strategy}'"
-        found.append(Problem(code="strategy_unsupported", message=message, hint=f"it has: {known}"))
-    kind = "artifact" if Wanted.of(settings).job else SOURCE
-    if kind not in can.artifacts:
-        message = f"the adapter '{adapter.name}' takes no {'artifact of a run' if kind == 'artifact' else 'source'}"
-        found.append(Problem(code="artifact_unsupported", message=message, hint=f"it takes: {', '.join(sorted(can.artifacts))}"))
-    if settings.get("release_command") and not can.release_command:
-        found.append(Problem(code="release_command_unsupported", message=f"the adapter '{adapter.name}' runs no release_command"))
-    return found
 
 
 def _write_files(artifact: Artifact, out: BinaryIO) -> None:

@@ -8,6 +8,7 @@ from importlib.metadata import EntryPoint, entry_points
 
 from sparki_daemon.loco.protocol import Adapter, Capabilities
 from sparki_daemon.model.problem import Problem, SparkiError
+from sparki_daemon.pipeline.spelling import did_you_mean
 
 ADAPTERS: Mapping[str, str] = {"process": "sparki_daemon.loco.adapters.process"}  # name → the module that has `ADAPTER`
 GROUP = "sparki.adapters"  # of entry points
@@ -21,8 +22,8 @@ def load(name: str) -> Adapter:
         return found
     for point in entry_points(group=GROUP, name=name):
         return _brought(point)
-    known = ", ".join(names())
-    raise SparkiError(Problem(code="unknown_adapter", message=f"there is no adapter '{name}'", hint=f"there are: {known}"))
+    hint = did_you_mean(name, names()) or f"there are: {', '.join(names())}"
+    raise SparkiError(Problem(code="unknown_adapter", message=f"there is no adapter '{name}'", hint=hint))
 
 
 def _brought(point: EntryPoint) -> Adapter:

@@ -39,6 +39,7 @@ class ProcessAdapter:
         warm=True,
         release_command=True,
         artifacts=frozenset({"source", "artifact"}),
+        keys=frozenset(),
     )
 
     def problems(self, place: Place) -> Sequence[Problem]:
