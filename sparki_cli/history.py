@@ -56,5 +56,7 @@ def _broken(output: Output, since: dict[str, Any], run: str) -> str:
     first = "this run" if since["run"] == run else since["run"]
     at = f" (commit {since['commit'][:7]})" if since["commit"] else ""
     good = since["last_good"]
+    if since.get("at_least"):  # only so many runs are looked at
+        return f"  {output.styled('broken since at least', 'red')} {first}{at}; older runs were not looked at"
     before = f"; {good['run']} was good" + (f" ({good['commit'][:7]})" if good["commit"] else "") if good else "; no good run is known"
     return f"  {output.styled('broken since', 'red')} {first}{at}{before}"

@@ -101,10 +101,11 @@ def expensive(ended: Iterable[Ended]) -> list[dict[str, Any]]:
     return sorted(found.values(), key=lambda entry: -entry["total_ms"])
 
 
-def broken_since(ends: Sequence[RunEnd]) -> dict[str, Any] | None:
+def broken_since(ends: Sequence[RunEnd], *, more: bool = False) -> dict[str, Any] | None:
     """Where the first of `ends` (newest first) is red: the oldest red run after the last green one, and that one. None: it is green.
 
-    Runs that were cancelled, or go on, say nothing.
+    Runs that were cancelled, or go on, say nothing. `more`: there are older ones that were not looked at, so without a green one
+    among these it is broken at least since the oldest.
     """
     telling = [end for end in ends if end.state in ("success", "failure", "lost")]
     if not telling or not ends or telling[0] is not ends[0] or telling[0].state == "success":
@@ -120,14 +121,18 @@ def broken_since(ends: Sequence[RunEnd]) -> dict[str, Any] | None:
         "run": red.id,
         "commit": red.commit,
         "last_good": {"run": good.id, "commit": good.commit} if good else None,
+        "at_least": more and good is None,
     }
 
 
-def of_run(run: str, ends: Sequence[RunEnd], ended: Sequence[Ended]) -> dict[str, Any]:
-    """What the past says of one run: since when its pipeline is broken, and which of its jobs are flaky, or were slower than usual."""
+def of_run(run: str, ends: Sequence[RunEnd], ended: Sequence[Ended], *, more: bool = False) -> dict[str, Any]:
+    """What the past says of one run: since when its pipeline is broken, and which of its jobs are flaky, or were slower than usual.
+
+    `more`: see `broken_since`.
+    """
     mine = {one.key for one in ended if one.run == run}
     return {
-        "broken_since": broken_since(ends),
+        "broken_since": broken_since(ends, more=more),
         "flaky": [entry for entry in flaky(ended) if entry["job"] in mine],
         "slow": [entry for entry in slow(ended) if entry["run"] == run],
     }

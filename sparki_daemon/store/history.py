@@ -41,11 +41,12 @@ async def of_project(tx: Tx, project: str | None) -> list[Ended]:
     return [_ended(row) for row in rows]
 
 
-async def up_to(tx: Tx, run: RunRow) -> tuple[list[RunEnd], list[Ended]]:
-    """The run and those of the same pipeline before it, newest first; and their ended jobs."""
-    place: dict[str, Any] = {"project": run.project, "file": run.file, "number": run.number, "limit": LOOK_BACK}
+async def up_to(tx: Tx, run: RunRow) -> tuple[list[RunEnd], list[Ended], bool]:
+    """The run and those of the same pipeline before it, newest first; their ended jobs; and whether there are older runs."""
+    place: dict[str, Any] = {"project": run.project, "file": run.file, "number": run.number, "limit": LOOK_BACK + 1}
     ends = [RunEnd(row["id"], row["state"], _of_source(row, "commit")) for row in await tx.all(OF_FILE, **place)]
-    return ends, [_ended(row) for row in await tx.all(JOBS.format(past=OF_FILE), **{**place, "limit": JOBS_BACK})]
+    ended = [_ended(row) for row in await tx.all(JOBS.format(past=OF_FILE), **{**place, "limit": JOBS_BACK})]
+    return ends[:LOOK_BACK], ended, len(ends) > LOOK_BACK
 
 
 def _ended(row: Row) -> Ended:

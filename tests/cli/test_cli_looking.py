@@ -125,6 +125,14 @@ def test_show_says_what_the_past_tells(sparki: Program, stand_in: StandIn) -> No
     ]
 
 
+def test_show_does_not_claim_what_older_runs_would_tell(sparki: Program, stand_in: StandIn) -> None:
+    since = {"run": "r-2", "commit": "abcdefabcdef", "last_good": None, "at_least": True}
+    stand_in.on("GET", "/v1/runs/latest", answers(SHOWN))
+    stand_in.on("GET", f"/v1/runs/{SHOWN['id']}/history", answers({**NO_PAST, "broken_since": since}))
+    said = "  broken since at least r-2 (commit abcdefa); older runs were not looked at"
+    assert sparki("show", "latest").stdout.splitlines()[-1] == said
+
+
 def test_runs_tells_of_flaky_slow_and_dear_jobs(sparki: Program, stand_in: StandIn) -> None:
     job = {"job": "t", "name": "test", "pipeline": "ci", "file": "f", "runs": 2, "total_ms": 4000}
     stand_in.on("GET", "/v1/history", answers({"jobs": [job]}))

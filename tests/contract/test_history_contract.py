@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+import pytest
+
 from sparki_daemon.model.job import JobEvent
 from sparki_daemon.model.run import RunEvent
 from sparki_daemon.store import history, jobs, runs, steps
@@ -44,10 +46,29 @@ async def test_a_run_is_told_of_its_own_pipeline_up_to_itself(store: Store, a_ru
     async def read(tx: Tx) -> tuple[list[str], list[str]]:
         row = await runs.get(tx, "r-3")
         assert row is not None
-        ends, ended = await history.up_to(tx, row)
+        ends, ended, more = await history.up_to(tx, row)
+        assert not more
         return [f"{one.id} {one.state}" for one in ends], [one.run for one in ended]
 
     assert await store.read(read) == (["r-3 failure", "r-1 success"], ["r-3", "r-1"])
+
+
+@pytest.mark.parametrize(("limit", "more"), [(2, True), (3, False)])
+async def test_whether_there_are_older_runs_than_those_looked_at_is_told(
+    store: Store, a_run: RunMaker, monkeypatch: pytest.MonkeyPatch, limit: int, more: bool
+) -> None:
+    monkeypatch.setattr(history, "LOOK_BACK", limit)
+    for run in ("r-1", "r-2", "r-3"):
+        await a_run(run, "a", file="ci.yml")
+        await end(store, run, "a", good=False)
+
+    async def read(tx: Tx) -> tuple[list[str], bool]:
+        row = await runs.get(tx, "r-3")
+        assert row is not None
+        ends, _, older = await history.up_to(tx, row)
+        return [one.id for one in ends], older
+
+    assert await store.read(read) == (["r-3", "r-2", "r-1"][:limit], more)
 
 
 async def test_a_job_that_failed_at_an_earlier_attempt_is_known(store: Store, a_run: RunMaker) -> None:

@@ -73,11 +73,18 @@ def ends(*states: str) -> list[RunEnd]:
 
 def test_broken_since_is_the_first_red_run_after_the_last_good_one() -> None:
     found = broken_since(ends("failure", "cancelled", "lost", "success", "failure"))
-    assert found == {"run": "r-2", "commit": "c2", "last_good": {"run": "r-3", "commit": "c3"}}
+    assert found == {"run": "r-2", "commit": "c2", "last_good": {"run": "r-3", "commit": "c3"}, "at_least": False}
 
 
 def test_without_a_good_run_it_was_always_broken() -> None:
-    assert broken_since(ends("failure", "failure")) == {"run": "r-1", "commit": "c1", "last_good": None}
+    assert broken_since(ends("failure", "failure")) == {"run": "r-1", "commit": "c1", "last_good": None, "at_least": False}
+
+
+def test_without_a_good_run_among_those_looked_at_it_is_broken_at_least_so_long() -> None:
+    assert broken_since(ends("failure", "failure"), more=True) == {"run": "r-1", "commit": "c1", "last_good": None, "at_least": True}
+    known = broken_since(ends("failure", "success"), more=True)
+    assert known
+    assert not known["at_least"]
 
 
 def test_a_run_that_is_green_or_goes_on_is_not_broken() -> None:

@@ -218,8 +218,8 @@ COMPONENTS: Schema = {
         {
             "broken_since": {
                 "type": ["object", "null"],
-                "properties": {"run": TEXT, "commit": TEXT, "last_good": {"type": ["object", "null"]}},
-                "description": "the first red run since the pipeline was last good, when this one is red",
+                "properties": {"run": TEXT, "commit": TEXT, "last_good": {"type": ["object", "null"]}, "at_least": FLAG},
+                "description": "the first red run since the pipeline was last good, when this one is red; `at_least`: of those looked at",
             },
             "flaky": many(ref("PastJob")),
             "slow": many(ref("PastJob")),

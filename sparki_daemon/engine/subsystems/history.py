@@ -37,5 +37,5 @@ class History:
 
     async def of_run(self, run: runs.RunRow) -> dict[str, Any]:
         """What the runs of the same pipeline up to `run` say of it."""
-        ends, ended = await self._store.read(lambda tx: history.up_to(tx, run))
-        return past.of_run(run.id, ends, ended)
+        ends, ended, more = await self._store.read(lambda tx: history.up_to(tx, run))
+        return past.of_run(run.id, ends, ended, more=more)
