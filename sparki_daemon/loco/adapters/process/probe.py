@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import os
+import re
 
 from sparki_daemon.loco.adapters.process.wishes import Health
 
@@ -27,11 +28,14 @@ def probe(host: str, port: int, health: Health) -> str:
 
 
 def tail(path: str, hidden: list[str]) -> str:
-    """The last lines of a log, without the values in `hidden`."""
-    text = ""
+    """The last lines of a log, without the values in `hidden`: they are found before anything is cut off, so none is shown by half."""
+    values = sorted((value.encode() for value in hidden if value), key=len, reverse=True)
+    beyond = len(values[0]) if values else 0  # what may be the end of a value lies in here, and goes
+    data = b""
     with contextlib.suppress(OSError), open(path, "rb") as file:
-        file.seek(max(0, os.fstat(file.fileno()).st_size - TAIL_BYTES))
-        text = file.read().decode(errors="replace")
-    for value in sorted(filter(None, hidden), key=len, reverse=True):
-        text = text.replace(value, "***")
+        file.seek(max(0, os.fstat(file.fileno()).st_size - TAIL_BYTES - beyond))
+        data = file.read()
+    for value in values:
+        data = data.replace(value, b"\0" * len(value))
+    text = re.sub("\0+", "***", data[-TAIL_BYTES:].decode(errors="replace"))
     return "\n".join(text.strip().splitlines()[-TAIL_LINES:])
