@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import time
 
 from service_site import PATIENCE_S, SECRET, Site, wait_for_step
@@ -86,6 +87,10 @@ def test_a_rollback_brings_the_files_of_then_and_maintenance_answers_everyone(si
     assert site.get() == (200, "one")
 
     site.sparki("env", "maintenance", "staging", "on")
+    link = http.client.HTTPConnection("127.0.0.1", site.port, timeout=30)
+    link.request("GET", "/")
+    assert link.getresponse().getheader("Retry-After") == "60"
+    link.close()
     assert site.get()[0] == 503
     site.sparki("env", "maintenance", "staging", "off")
     assert site.get() == (200, "one")

@@ -24,6 +24,7 @@ from sparki_daemon.system import files
 
 POLL_S = 0.05
 FOLLOW_S = 0.2
+RETRY_AFTER_S = 60  # of a maintenance whose end nobody has said. Source: RFC 9110, 10.2.3
 
 
 class ProcessAdapter:
@@ -92,7 +93,9 @@ class ProcessAdapter:
         return await execute(place.folder, command, tell)
 
     async def maintenance(self, place: Place, *, on: bool) -> None:
-        await ask_as_now(place.folder, lambda keeper: keeper.set_maintenance("down for maintenance" if on else None))
+        await ask_as_now(
+            place.folder, lambda keeper: keeper.set_maintenance("down for maintenance" if on else None, retry_after_s=RETRY_AFTER_S)
+        )
 
     async def down(self, place: Place) -> None:
         grace_s = wishes_of(place.settings).grace_s
