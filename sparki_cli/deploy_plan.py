@@ -24,6 +24,13 @@ def show_plan(output: Output, plan: dict[str, Any]) -> int:
     return 0
 
 
+def artifact_words(artifact: dict[str, Any]) -> str:
+    """What is shipped, and where it comes from."""
+    if artifact["kind"] == "source":
+        return "the commit's files"
+    return f"of run {artifact['run']}" if artifact["run"] else "of a run of this commit, which is started first: no green one has it yet"
+
+
 def _lines(output: Output, plan: dict[str, Any]) -> Iterator[str]:
     live = plan["live"]
     head = f"{plan['commit'][:10]} {printable(plan['subject'])}"
@@ -33,11 +40,7 @@ def _lines(output: Output, plan: dict[str, Any]) -> Iterator[str]:
     yield from _commits("goes", plan["undone"])
     for what in ("variables", "secrets", "settings"):
         yield from _names(what, plan.get(what) or {})
-    artifact = plan["artifact"]
-    made = (
-        "  artifact: the commit's files" if artifact["kind"] == "source" else f"  artifact: of run {artifact['run'] or '(started first)'}"
-    )
-    yield made
+    yield f"  artifact: {artifact_words(plan['artifact'])}"
     yield "  steps: " + ", ".join(step["does"] for step in plan["steps"])
     if plan["waits"]:
         yield f"  {output.glyph('waiting')} {printable(waits_line(plan['waits']))}"

@@ -162,4 +162,4 @@ def _excerpt(reason: str) -> str:
     first, *rest = reason.splitlines()
     left = len(rest) - EXCERPT_LINES
     shown = [f"  {printable(first)}", *(f"    {printable(line)}" for line in rest[:EXCERPT_LINES])]
-    return "\n".join([*shown, f"    … and {left} more lines"] if left > 0 else shown)
+    return "\n".join([*shown, f"    … and {left} more line{'s' if left > 1 else ''}"] if left > 0 else shown)

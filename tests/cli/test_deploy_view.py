@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from sparki_cli.deploy_plan import artifact_words
 from sparki_cli.deploy_view import DeployView, now_line, step_line, summary, waits_line
 from sparki_cli.render import Output
 from sparki_cli.view import milliseconds
@@ -72,6 +73,19 @@ def test_a_reason_of_several_lines_is_told_in_a_line_at_its_step_and_whole_in_th
     one.reason = "first\n" + "\n".join(str(number) for number in range(25))
     lines = summary(OUTPUT, one).splitlines()
     assert (len(lines), lines[-2:]) == (23, ["    19", "    … and 5 more lines"])
+
+
+def test_one_line_that_is_left_out_is_one_line() -> None:
+    one = view()
+    one.status, one.reason = "failed", "\n".join(["it fell", *map(str, range(21))])
+
+    assert summary(OUTPUT, one).splitlines()[-1] == "    … and 1 more line"
+
+
+def test_a_plan_says_in_words_whose_artifact_it_will_be() -> None:
+    assert artifact_words({"kind": "source", "run": None}) == "the commit's files"
+    assert artifact_words({"kind": "artifact", "run": "r-1"}) == "of run r-1"
+    assert "started first" in artifact_words({"kind": "artifact", "run": None})
 
 
 def test_the_time_left_counts_what_is_under_way_and_what_is_to_come() -> None:
