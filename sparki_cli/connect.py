@@ -82,7 +82,7 @@ def _renew(engine: Engine, running: str, output: Output) -> None:
 
 
 def is_busy(status: dict[str, Any]) -> bool:
-    """Whether a daemon that says `status` of itself has work."""
-    waiting = sum(int(count or 0) for count in (status.get("queues") or {}).values())
+    """Whether a daemon that says `status` of itself has jobs. Deployments go on over a restart, and may wait for days."""
+    waiting = int((status.get("queues") or {}).get("builds") or 0)
     runners = (status.get("processes") or {}).get("runners") or ()
     return bool(waiting or any(runner.get("job") for runner in runners))

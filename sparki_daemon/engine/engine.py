@@ -240,7 +240,8 @@ class Engine:
 
     async def daemon_status(self) -> dict[str, Any]:
         async def depths(tx: Tx) -> dict[str, int]:
-            return {queue: await self._queue.depth(tx, queue) for queue in (BUILDS, DEPLOYMENTS)}
+            open_ones = [row for row in await deployments.unfinished(tx) if row.state is not DeploymentState.UNKNOWN]
+            return {BUILDS: await self._queue.depth(tx, BUILDS), DEPLOYMENTS: len(open_ones)}  # those wait, or are under way
 
         return {
             "version": self._version,

@@ -222,6 +222,15 @@ def test_an_older_program_goes_on(sparki: Program, stand_in: StandIn) -> None:
     assert (done.returncode, done.stderr, asked) == (0, "", [])
 
 
-@pytest.mark.parametrize(("told", "busy"), [({}, False), (status(), False), (status(job="j"), True), (status(builds=1), True)])
+@pytest.mark.parametrize(
+    ("told", "busy"),
+    [
+        ({}, False),
+        (status(), False),
+        (status(job="j"), True),
+        (status(builds=1), True),
+        ({"queues": {"builds": 0, "deployments": 3}}, False),
+    ],
+)
 def test_busy_is_a_job_that_runs_or_waits(told: dict[str, Any], busy: bool) -> None:
     assert is_busy(told) is busy

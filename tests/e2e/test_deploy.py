@@ -159,8 +159,10 @@ def test_a_newer_deployment_that_waits_replaces_an_older_one(shop: Shop) -> None
 
     assert shop.json("show", first)["reason"] == f"superseded by {second}"
     assert shop.wait_for(second, "waiting")["waits"][0]["for"] == "approval"
+    assert shop.json("daemon", "status")["queues"] == {"builds": 0, "deployments": 1}
     shop.sparki("approve", second)
     assert shop.wait_for(second, "live")["approvals"]
+    assert shop.json("daemon", "status")["queues"]["deployments"] == 0
 
 
 def test_the_author_may_not_approve_where_the_settings_say_so(shop: Shop) -> None:
