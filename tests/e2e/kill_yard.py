@@ -43,7 +43,7 @@ environments:
     adapter: process
     command: exec {python} -IS service.py
     listen: 127.0.0.1:{port}
-    health: {{http: /healthz, interval: 50ms, within: 20s}}
+    health: {{http: /healthz, interval: 50ms, successes: 1, within: 20s}}
     watch: {watch}
     grace: 5s
     release_command: echo migrated >> {migrated}
