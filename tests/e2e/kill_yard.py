@@ -154,7 +154,7 @@ class KillYard(Shop):
             (self.side / "kill.new").rename(self.side / "kill")
         last = self.json("deploy", "staging", code=0 if end == "live" else 1)["data"]
         if kill is not None:
-            assert (self.side / "killed").exists(), (kill, last)
+            until((self.side / "killed").exists, f"{kill} is met, by {last}")  # a death after the last move comes when all has been told
             (self.side / "killed").unlink()
         release = str(last["release"])
         assert (last["status"], bool(last["reason"])) == (end, end != "live"), (kill, last)
