@@ -8,7 +8,7 @@ from enum import StrEnum
 from sparki_daemon.loco.keeper.client import Counts
 
 LOOKED_BACK = 60  # probes: 15 s of the usual interval, so that an old trouble is forgotten and a late one is seen
-TOO_MANY = 3  # bad ones among them: of the last 60, 5 %, as of requests; in a row, as Kubernetes and HAProxy have it
+TOO_MANY = 3  # bad ones among them: of the last 60, 5 %, as of requests; as many as Kubernetes' failureThreshold wants in a row
 WELL_AGAIN = 2  # good ones in a row, after a bad one
 ENOUGH = 20  # requests, before a share of bad ones says anything
 WORST_SHARE = 0.05  # of requests that may go wrong
