@@ -5,6 +5,10 @@ from __future__ import annotations
 from sparki_daemon.proposal.found import Found, Job, Step, Tree
 
 FILES = ("Cargo.toml",)
+_MAVEN_REPORTS = ("**/target/surefire-reports/TEST-*.xml", "**/target/failsafe-reports/TEST-*.xml")
+"""`reportsDirectory` of Surefire and Failsafe, the plugins that test in `verify`, as they set it by default."""
+_GRADLE_REPORTS = ("**/build/test-results/**/TEST-*.xml",)
+"""`junitXml` of Gradle's task Test, which it sets to build/test-results/TASK by default."""
 
 
 def detect_go(tree: Tree) -> Found | None:
@@ -38,7 +42,8 @@ def detect_maven(tree: Tree) -> Found | None:
     if "pom.xml" not in tree:
         return None
     program, why = ("./mvnw", "pom.xml, and mvnw is there") if "mvnw" in tree else ("mvn", "pom.xml")
-    return Found(stack="Maven", file="pom.xml", jobs=(Job("test", (Step(f"{program} --batch-mode verify", why),)),))
+    verify = Step(f"{program} --batch-mode verify", why)
+    return Found(stack="Maven", file="pom.xml", jobs=(Job("test", (verify,), _MAVEN_REPORTS),))
 
 
 def detect_gradle(tree: Tree) -> Found | None:
@@ -47,4 +52,5 @@ def detect_gradle(tree: Tree) -> Found | None:
     if not file:
         return None
     program, why = ("./gradlew", f"{file}, and gradlew is there") if "gradlew" in tree else ("gradle", file)
-    return Found(stack="Gradle", file=file, jobs=(Job("test", (Step(f"{program} build", f"{why}; 'build' compiles and tests"),)),))
+    build = Step(f"{program} build", f"{why}; 'build' compiles and tests")
+    return Found(stack="Gradle", file=file, jobs=(Job("test", (build,), _GRADLE_REPORTS),))

@@ -19,10 +19,11 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """`kind` is what it does: "test" or "lint"."""
+    """`kind` is what it does: "test" or "lint". `junit`: where its steps leave test reports, as patterns from the folder."""
 
     kind: str
     steps: tuple[Step, ...]
+    junit: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,6 +23,9 @@ def as_file(proposal: Proposal) -> str:
         lines.append(f"  {ident}:")
         if found.folder:
             lines += ["    defaults:", "      run:", f"        working-directory: {_scalar(found.folder)}"]
+        if job.junit:
+            lines.append("    junit:")
+            lines += [f"      - {_scalar(f'{found.folder}/{pattern}' if found.folder else pattern)}" for pattern in job.junit]
         lines.append("    steps:")
         lines += [f"      {line}" for step in job.steps for line in _step(step, found)]
     return "\n".join(lines) + "\n"

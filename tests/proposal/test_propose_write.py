@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,6 +13,8 @@ from sparki_daemon.pipeline.plan import plan
 from sparki_daemon.pipeline.reader import read
 from sparki_daemon.proposal import Proposal, propose
 from sparki_daemon.proposal.write import FILE, as_file, as_json, as_lines
+from sparki_daemon.runner.junit import reported
+from sparki_daemon.runner.mask import Masker
 
 
 def proposed(files: dict[str, str]) -> Proposal:
@@ -55,6 +59,26 @@ def test_a_folder_below_is_where_its_commands_run() -> None:
     assert job.working_directory is not None
     assert job.working_directory.text == "my app"
     assert [(name, value.text) for name, value in job.steps[0].inputs] == [("node-version-file", "my app/.nvmrc")]
+
+
+@pytest.mark.parametrize(
+    ("files", "report"),
+    [
+        ({"pom.xml": ""}, "target/surefire-reports/TEST-a.xml"),
+        ({"pom.xml": ""}, "part/target/failsafe-reports/TEST-a.xml"),
+        ({"build.gradle": ""}, "part/build/test-results/test/TEST-a.xml"),
+        ({"app/pom.xml": ""}, "app/part/target/surefire-reports/TEST-a.xml"),
+    ],
+)
+def test_where_a_stack_leaves_its_test_reports_the_job_reads_them(files: dict[str, str], report: str, tmp_path: Path) -> None:
+    (job,) = plan(read(as_file(proposed(files)).encode(), FILE), github={}).jobs
+    (tmp_path / report).parent.mkdir(parents=True)
+    (tmp_path / report).write_text('<testsuite name="a"><testcase classname="a" name="b"/></testsuite>')
+
+    tests = reported(str(tmp_path), job.junit, Masker())
+
+    assert tests is not None
+    assert tests["reports"] == 1
 
 
 @given(st.text(max_size=200), st.text(max_size=20).filter(lambda name: name not in {"test", "lint", "build"}))
