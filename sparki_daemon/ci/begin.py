@@ -38,7 +38,11 @@ class Begun:
 
     def __init__(self, directory: str) -> None:
         self.folders = Folders()
-        self.nursery = Nursery(self.folders.home)
+        try:
+            self.nursery = Nursery(self.folders.home)
+        except BaseException:
+            self.folders.remove()
+            raise
         self.source = EarlySource(directory, os.path.join(self.folders.home, "snapshots", os.urandom(8).hex()))
 
     def close(self) -> list[str]:

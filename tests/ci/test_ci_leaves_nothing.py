@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
@@ -12,6 +13,8 @@ from pathlib import Path
 import pytest
 from ci_repository import Repository
 
+from sparki_daemon.ci.begin import begin
+from sparki_daemon.system import process
 from sparki_daemon.system.nonce import home_digest
 
 HANGS = """\
@@ -48,6 +51,17 @@ def hanging(repository: Repository, tmp_path: Path, *, stubborn: bool = False) -
     repository.workflow("ci", text.replace("4711", mark).replace("PLACE", str(tmp_path / "witness")))
     repository.commit()
     return mark
+
+
+def test_one_that_the_system_refuses_at_its_start_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> None:
+        raise OSError(errno.EPERM, "no subreaper")
+
+    monkeypatch.setattr(process, "become_subreaper", refuse)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    with pytest.raises(OSError, match="no subreaper"):
+        begin(str(tmp_path))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_green_run_leaves_nothing(repository: Repository) -> None:
