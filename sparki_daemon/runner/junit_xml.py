@@ -19,7 +19,8 @@ CHUNK_BYTES = 1 << 16
 _SUITES = ("testsuites", "testsuite")
 _KINDS = ("failure", "error")
 _MOST_PLACES = 20  # of a text, from its end, that are tried
-_PLACE = re.compile(r'File "([^"\n]+)", line (\d{1,9})|([\w./@+-]+\.[A-Za-z]\w*):(\d{1,9})\b')
+# A path is tried where it may begin only, not from each of its characters: a text of one long word would take the square of its length.
+_PLACE = re.compile(r'File "([^"\n]+)", line (\d{1,9})|(?<![\w./@+-])([\w./@+-]+\.[A-Za-z]\w*):(\d{1,9})\b')
 
 
 class BadReport(ValueError):  # noqa: N818  # reads as what it is

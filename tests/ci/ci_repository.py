@@ -46,9 +46,9 @@ class Repository:
             stdin=subprocess.DEVNULL,
         )
 
-    def sparki(self, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
+    def sparki(self, *words: str, patience_s: float = 50, **env: str) -> subprocess.CompletedProcess[str]:
         started = self.start(*words, **env)
-        out, err = started.communicate(timeout=50)
+        out, err = started.communicate(timeout=patience_s)
         return subprocess.CompletedProcess(words, started.returncode, out, err)
 
     def processes(self, mark: str) -> list[int]:

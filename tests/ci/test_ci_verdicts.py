@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -65,13 +66,6 @@ WORKFLOWS = {
           bad: {runs-on: ubuntu-latest, steps: [{run: exit 1}]}
           legs: {needs: bad, name: "on ${{ matrix.n }}", runs-on: ubuntu-latest, strategy: {matrix: {n: [1, 2]}}, steps: [{run: "true"}]}
     """,
-    "timeout": """
-        on: push
-        jobs:
-          step:
-            runs-on: ubuntu-latest
-            steps: [{timeout-minutes: 0.005, run: "trap 'exit 1' INT; sleep 20 & wait"}, {if: always(), run: "true"}]
-    """,
     "artifacts": """
         on: push
         jobs:
@@ -86,10 +80,22 @@ WORKFLOWS = {
     """,
 }
 
+TIMEOUT = """
+on: push
+jobs:
+  step:
+    runs-on: ubuntu-latest
+    steps: [{timeout-minutes: 1, run: "trap 'exit 1' INT; sleep 600 & wait"}, {if: always(), run: "true"}]
+  job:
+    runs-on: ubuntu-latest
+    timeout-minutes: 1
+    steps: [{run: exec sleep 600}, {if: always(), run: "true"}]
+"""
 
-def told(repository: Repository, *words: str) -> tuple[int, list[tuple[Any, ...]], list[tuple[Any, ...]]]:
+
+def told(repository: Repository, *words: str, patience_s: float = 50) -> tuple[int, list[tuple[Any, ...]], list[tuple[Any, ...]]]:
     """The exit code, how each job ended, and how each step did."""
-    done = repository.sparki(*words, "--json")
+    done = repository.sparki(*words, "--json", patience_s=patience_s)
     events = [json.loads(line) for line in done.stdout.splitlines()]
     ends = [event["data"] for event in events if event["kind"] == "job.finished"]
     steps = [event["data"] for event in events if event["kind"] == "step.finished"]
@@ -134,3 +140,13 @@ def test_a_matrix_that_is_skipped_is_one_line_with_its_name_as_written(repositor
     repository.commit()
     done = repository.sparki("ci")
     assert [line for line in done.stdout.splitlines() if "skipped" in line] == ["on ${{ matrix.n }}: skipped"]
+
+
+@pytest.mark.slow
+def test_ci_and_run_come_to_the_same_when_time_is_up(repository: Repository) -> None:
+    repository.workflow("timeout", TIMEOUT)
+    repository.commit()
+    with ThreadPoolExecutor() as both:
+        mine, its = both.map(lambda word: told(repository, word, "timeout", patience_s=300), ("ci", "run"))
+    assert mine == its
+    assert {(job, status, reason) for job, status, reason, *_ in mine[1]} == {("step", "failure", ""), ("job", "cancelled", "timed_out")}

@@ -163,7 +163,7 @@ async def test_a_read_sees_one_view_from_beginning_to_end(store: Store) -> None:
     async def work(tx: Tx) -> tuple[int, int]:
         before = await journal.head(tx)
         looked.set()
-        written.wait(20)
+        written.wait(2)  # a store that reads in the loop itself lets nobody write meanwhile
         return before, await journal.head(tx)
 
     async def write_meanwhile() -> None:
@@ -184,7 +184,7 @@ async def test_reads_at_the_same_time_have_views_of_their_own(store: Store) -> N
     async def early(tx: Tx) -> int:
         await journal.head(tx)
         early_looked.set()
-        early_may_end.wait(20)
+        early_may_end.wait(2)
         return await journal.head(tx)
 
     async def late() -> int:
