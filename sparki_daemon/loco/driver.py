@@ -12,6 +12,7 @@ from typing import Any
 from sparki_daemon.loco.limits import LOOK_S, limit_s
 from sparki_daemon.loco.protocol import Seen, StepFailed, Steps, Work
 from sparki_daemon.model.deployment import SWITCH, Act, Direction, Phase, Saga, SagaEvent, next_act
+from sparki_daemon.model.problem import SparkiError
 from sparki_daemon.store import deployments, environments
 from sparki_daemon.store.deployments import DeploymentRow
 from sparki_daemon.store.protocol import Store, Tx
@@ -181,6 +182,8 @@ def _outcome(doing: asyncio.Future[Mapping[str, Any]], what: str) -> tuple[SagaE
         return SagaEvent.DONE, doing.result(), ""
     except StepFailed as failed:
         return SagaEvent.FAILED, {}, str(failed)
+    except SparkiError as error:  # a secret without a value, most of all
+        return SagaEvent.FAILED, {}, error.in_a_line
     except asyncio.CancelledError:
         return SagaEvent.FAILED, {}, "it was cancelled"
     except Exception as error:
@@ -191,4 +194,6 @@ def _outcome(doing: asyncio.Future[Mapping[str, Any]], what: str) -> tuple[SagaE
 def _said(error: BaseException) -> str:
     if isinstance(error, TimeoutError) and not str(error):
         return "it took too long"
+    if isinstance(error, SparkiError):
+        return error.in_a_line
     return f"{type(error).__name__}: {error}"

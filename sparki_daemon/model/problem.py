@@ -63,6 +63,11 @@ class SparkiError(Exception):
         self.problems = problems
         self.exit_code = exit_code
 
+    @property
+    def in_a_line(self) -> str:
+        """What is wrong and what to do, for where there is room for a line of text."""
+        return "; ".join(f"{one.message}{f' ({one.hint})' if one.hint else ''}" for one in self.problems)
+
 
 def problem_from_json(data: dict[str, object]) -> Problem:
     """The inverse of `Problem.to_json`; unknown keys are left alone, missing ones are empty."""

@@ -65,6 +65,19 @@ def digests(snapshot: Snapshot) -> dict[str, str]:
     return found
 
 
+def links(snapshot: Snapshot) -> dict[str, str]:
+    """Every symbolic link of the tree and what it says, those of submodules too. Raises SparkiError."""
+    blobs = {path: name for mode, name, path in _ls_tree(snapshot, ["-r", snapshot.tree]) if mode == "120000"}
+    found = {}
+    if blobs:
+        asked = "".join(f"{name}\n" for name in blobs.values()).encode()
+        out = git.run(["cat-file", "--batch"], cwd=snapshot.git_dir, env=snapshot_env(snapshot), stdin=asked).checked()
+        found = {path: os.fsdecode(body) for path, body in zip(blobs, bodies(out), strict=True)}
+    for module in snapshot.submodules:
+        found |= {f"{module.path}/{path}": target for path, target in links(module.snapshot).items()}
+    return found
+
+
 def _ls_tree(snapshot: Snapshot, arguments: list[str]) -> list[tuple[str, str, str]]:
     """(mode, id, path from the root) of each entry asked for; what is not there is not told."""
     env = {**snapshot_env(snapshot), "GIT_LITERAL_PATHSPECS": "1"}

@@ -14,6 +14,7 @@ from yard import Yard
 from sparki_daemon.loco.driver import Asked
 from sparki_daemon.loco.protocol import Work
 from sparki_daemon.model.deployment import STEPS
+from sparki_daemon.model.problem import Problem, SparkiError
 from sparki_daemon.store import deployments
 from sparki_daemon.store.deployments import Fenced
 
@@ -281,6 +282,22 @@ async def test_an_adapter_that_breaks_off_fails_its_step_with_what_it_said(yard:
     row = await yard.store.read(lambda tx: deployments.get(tx, deployment))
     assert row is not None
     assert row.reason == "ValueError: a mistake of the adapter's own"
+
+
+async def test_what_the_daemon_itself_says_is_the_reason_with_what_to_do_and_without_its_class(yard: Yard) -> None:
+    await first_release(yard)
+    adapter = TwinAdapter(yard.platform)
+    problem = Problem(code="secret_not_set", message="the secret 'TOKEN' has no value", hint="sparki secret set TOKEN")
+
+    async def refusing(step: str, work: object) -> dict[str, str]:
+        raise SparkiError(problem)
+
+    adapter.do = refusing  # type: ignore[method-assign,assignment]
+    deployment = await yard.deployment()
+    assert (await yard.drive(deployment, adapter)).state == "failed"
+    row = await yard.store.read(lambda tx: deployments.get(tx, deployment))
+    assert row is not None
+    assert row.reason == "the secret 'TOKEN' has no value (sparki secret set TOKEN)"
 
 
 async def test_the_very_first_deployment_that_is_reverted_leaves_nothing_live(yard: Yard) -> None:

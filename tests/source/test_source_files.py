@@ -97,6 +97,18 @@ def test_a_link_out_of_the_working_tree_is_not_followed(full, tmp_path):
     assert files.list_worktree(full.found(), "up") == []
 
 
+def test_every_link_of_a_tree_and_its_submodules_is_read_as_git_has_it(full, new_repo):
+    (full.root / "odd" / "out").symlink_to("../../odd \n place")
+    library = new_repo("library")
+    library.write("lib.txt")
+    (library.root / "up").symlink_to("..")
+    library.commit()
+    full.git("submodule", "--quiet", "add", str(library.root), "lib")
+    full.commit()
+
+    assert files.links(full.take()) == {"link": "README.md", "odd/out": "../../odd \n place", "lib/up": ".."}
+
+
 def test_pipelines_are_github_s_and_ours_from_tree_or_disk(full):
     wanted = {".github/workflows/a.yaml": b"a\n", ".github/workflows/b.yml": b"b\n", ".sparki/pipelines/own.yml": b"own\n"}
     taken, found = full.take(), full.found()

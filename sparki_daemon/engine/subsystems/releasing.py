@@ -16,12 +16,13 @@ from sparki_daemon.loco.settings import folder_of
 from sparki_daemon.model.dataclass import dataclass
 from sparki_daemon.model.problem import ExitCode, Problem, SparkiError
 from sparki_daemon.prepare.releasing import Shipped, settings_digest, shipped
-from sparki_daemon.source import git
+from sparki_daemon.source import files, git
 from sparki_daemon.source.export import add_stream, write_archive
 from sparki_daemon.source.push import Update
 from sparki_daemon.store.archives import Archive, Archives
 from sparki_daemon.store.artifacts import Artifact
 from sparki_daemon.store.releases import NewRelease
+from sparki_daemon.system.links import outward
 from sparki_daemon.vault.store import Secrets
 
 SOURCE = "source"
@@ -78,6 +79,8 @@ class Releasing:
     def _problems(self, source: Shipped, project: str) -> list[Problem]:
         environment = source.environment
         found = adapter_problems(environment, self.place(project, environment.name, environment.settings), self._load)
+        if not Wanted.of(environment.settings).job:  # an artifact of a run has no links in it
+            found += [_leads_out(path, target) for path, target in outward(files.links(source.snapshot)).items()]
         names = environment.settings.get("secrets") or ()
         known = Secrets(self._home).places(source.repository.project_dir) if names else {}
         for index, name in enumerate(names):
@@ -102,6 +105,12 @@ class Releasing:
             return self.archives.keep(write)
         except OSError as error:
             raise git.os_problem(error, "the release can't be kept") from error
+
+
+def _leads_out(path: str, target: str) -> Problem:
+    message = f"a release has everything in it, and '{path}' is a symbolic link that leads out of it, to '{target}'"
+    hint = "commit what it leads to, or have `release_command` or `command` make the link"
+    return Problem(code="link_leads_out", message=message, hint=hint)
 
 
 def new_release(source: Shipped, *, project: str, artifact: Mapping[str, Any], run: str, author: str) -> NewRelease:

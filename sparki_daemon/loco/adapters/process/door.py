@@ -85,7 +85,7 @@ def _asked(keeper: Keeper, question: Callable[[Keeper], T]) -> T:
         try:
             return question(keeper)
         except SparkiError as error:
-            raise StepFailed("; ".join(f"{one.message}{f' ({one.hint})' if one.hint else ''}" for one in error.problems)) from error
+            raise StepFailed(error.in_a_line) from error
 
 
 def try_address(listen: str) -> None:
