@@ -1,4 +1,4 @@
-"""`sparki deployments`, `releases`, `approve`, `resolve`, and what `show`, `logs` and `cancel` do with a deployment."""
+"""`sparki deployments`, `releases`, `approve`, `resolve`, and what `show` and `cancel` do with a deployment."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 NOT_OVER = ("pending", "running", "undoing")
-POLL_S = 0.2  # a deployment's log grows in another process
+UNDER_WAY = ("queued", "waiting", "running", "unknown")
 
 
 def list_deployments(output: Output, *, environment: str | None, limit: int, everywhere: bool, directory: str | None) -> int:
@@ -58,15 +58,22 @@ def list_releases(output: Output, *, environment: str, limit: int, directory: st
         (
             str(one["number"]),
             one["id"],
-            output.styled("live", "green") if one["live"] else "pruned" if one.get("pruned") else "",
+            output.styled("live", "green") if one["live"] else release_words(one),
             f"{one['commit'][:10]} {printable(one['subject'])[:50]}",
             age(one["created"], now_ms),
             one["run"] or "",
         )
         for one in found
     ]
-    output.table(rows, ("NUMBER", "RELEASE", "", "COMMIT", "CREATED", "RUN"))
+    output.table(rows, ("NUMBER", "RELEASE", "STATE", "COMMIT", "CREATED", "RUN"))
     return 0
+
+
+def release_words(one: dict[str, Any]) -> str:
+    """What became of a release that is not live; of one that never was, how its last deployment stands."""
+    words = str(one.get("state", "")).replace("_", " ")
+    status = one.get("status")
+    return f"{words} ({status})" if status and (one.get("state") == "never_live" or status in UNDER_WAY) else words
 
 
 def show(output: Output, deployment: str) -> int:
@@ -92,28 +99,6 @@ def show(output: Output, deployment: str) -> int:
     output.raw("\n".join(lines) + "\n")
     output.raw(summary(output, view) if view.ended or view.status == "unknown" else now_line(output, view, now_ms) + "\n")
     return 0
-
-
-def logs(output: Output, deployment: str, *, follow: bool) -> int:
-    """What a deployment's steps and commands said; with `follow` to its end."""
-    deployments = Deployments(connect(output))
-    done = 0
-    while True:
-        ended = DeployView(shown := deployments.show(deployment)).ended or shown["status"] == "unknown"
-        for data in deployments.log_bytes(shown["id"], done):
-            done += len(data)
-            _print(output, shown["id"], data)
-        if ended or not follow:
-            return 0
-        time.sleep(POLL_S)
-
-
-def _print(output: Output, deployment: str, data: bytes) -> None:
-    if not output.as_json:
-        output.raw_bytes(data)
-        return
-    for line in data.decode("utf-8", "replace").splitlines():
-        output.document({"deployment": deployment, "text": line})
 
 
 def cancel(output: Output, deployment: str, *, keep: bool) -> int:

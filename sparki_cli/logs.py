@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def logs(output: Output, *, run: str, job: str | None, follow: bool, step: str | None, directory: str | None) -> int:
     """Print a run's log, or that of one job, or of one step, or a deployment's; with `follow` to its end."""
     if run.startswith("d-"):
-        from sparki_cli.deployments import logs as deployment_logs  # noqa: PLC0415  # a run does not pay for it
+        from sparki_cli.deploy_log import logs as deployment_logs  # noqa: PLC0415  # a run does not pay for it
 
         return deployment_logs(output, run, follow=follow)
     engine = connect(output)

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sparki_daemon.model.deployment import INDEX, STEPS, Direction, Saga, SagaEvent, advance
+from sparki_daemon.loco.settings import is_asked
+from sparki_daemon.model.deployment import INDEX, STEPS, DeploymentState, Direction, Saga, SagaEvent, advance
 from sparki_daemon.store.deployments import DeploymentRow, MoveRow
 from sparki_daemon.store.releases import ReleaseRow
 
-ONLY_WITH = {"release_command": "release_command", "watch": "watch_s"}  # steps by the setting that asks for them
 _OVER = {SagaEvent.DONE: "done", SagaEvent.SEEN_DONE: "done", SagaEvent.KEPT: "done", SagaEvent.FAILED: "failed"}
 _ENDED = {**_OVER, SagaEvent.CANCELLED: "cancelled", SagaEvent.SEEN_UNCLEAR: "unknown"}
 
@@ -88,18 +88,13 @@ def _end(step: dict[str, Any], move: MoveRow, status: str) -> None:
         step["took_ms"] = milliseconds(step["started"], move.time)
 
 
-def is_asked(step: str, settings: Mapping[str, Any]) -> bool:
-    """Whether an environment's settings ask for a step: without a release command, that step is done at once."""
-    return step not in ONLY_WITH or bool(settings.get(ONLY_WITH[step]))
-
-
 def milliseconds(since: str, until: str) -> int:
     """From one RFC 3339 time to another; 0 where the clock was set back between them."""
     return max(0, round((datetime.fromisoformat(until) - datetime.fromisoformat(since)).total_seconds() * 1000))
 
 
-def release_line(row: ReleaseRow, *, live: str) -> dict[str, Any]:
-    """One entry of `sparki releases ENV --json`."""
+def release_line(row: ReleaseRow, *, live: str, states: Sequence[DeploymentState]) -> dict[str, Any]:
+    """One entry of `sparki releases ENV --json`. `states`: of its deployments, the newest first."""
     return {
         "id": row.id,
         "number": row.number,
@@ -108,6 +103,8 @@ def release_line(row: ReleaseRow, *, live: str) -> dict[str, Any]:
         "subject": row.subject,
         "created": row.created,
         "live": row.id == live,
+        "state": release_state(row, live=live, states=states),
+        "status": states[0].value if states else None,
         "run": row.run or None,
         "author": row.author,
         "artifact": {key: row.artifact.get(key) for key in ("kind", "digest", "bytes")},
@@ -115,3 +112,12 @@ def release_line(row: ReleaseRow, *, live: str) -> dict[str, Any]:
         "secrets": list(row.secrets),
         "pruned": row.pruned,
     }
+
+
+def release_state(row: ReleaseRow, *, live: str, states: Sequence[DeploymentState]) -> str:
+    """`live`; `was_live`, so that it can be gone back to; `never_live`; or `pruned`: its files are no longer kept."""
+    if row.id == live:
+        return "live"
+    if row.pruned:
+        return "pruned"
+    return "was_live" if DeploymentState.LIVE in states else "never_live"

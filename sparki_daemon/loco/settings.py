@@ -8,6 +8,8 @@ from typing import Any
 
 from sparki_daemon.model.gates import Freeze, Gates, WeekTime
 
+ONLY_WITH = {"release_command": "release_command", "watch": "watch_s"}  # steps by the setting that asks for them
+
 
 def gates_of(settings: Mapping[str, Any], *, kind: str = "deploy") -> Gates:
     """What the environment asks before a deployment of that kind begins: `approvals`, `after`, `freeze`.
@@ -26,3 +28,8 @@ def gates_of(settings: Mapping[str, Any], *, kind: str = "deploy") -> Gates:
 def folder_of(home: str, project: str, environment: str) -> str:
     """Where what an environment needs on this machine lies, in the state folder `home`."""
     return os.path.join(home, "environments", project, environment)
+
+
+def is_asked(step: str, settings: Mapping[str, Any]) -> bool:
+    """Whether an environment's settings ask for a step: without a release command, that step is done at once."""
+    return step not in ONLY_WITH or bool(settings.get(ONLY_WITH[step]))

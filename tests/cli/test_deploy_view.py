@@ -8,6 +8,7 @@ import pytest
 
 from sparki_cli.deploy_plan import artifact_words
 from sparki_cli.deploy_view import DeployView, now_line, step_line, summary, waits_line
+from sparki_cli.deployments import release_words
 from sparki_cli.render import Output
 from sparki_cli.view import milliseconds
 from sparki_daemon.model.deployment import STEPS
@@ -158,3 +159,18 @@ def test_an_unknown_end_says_how_it_is_left() -> None:
 
     assert not one.ended
     assert "sparki resolve d-1 --live, --failed or --retry" in summary(OUTPUT, one)
+
+
+@pytest.mark.parametrize(
+    ("state", "status", "words"),
+    [
+        ("was_live", "live", "was live"),
+        ("was_live", "failed", "was live"),
+        ("was_live", "running", "was live (running)"),
+        ("never_live", "reverted", "never live (reverted)"),
+        ("never_live", None, "never live"),
+        ("pruned", "live", "pruned"),
+    ],
+)
+def test_what_became_of_a_release_is_told_in_words(state: str, status: str | None, words: str) -> None:
+    assert release_words({"state": state, "status": status}) == words

@@ -99,6 +99,7 @@ def test_a_bad_release_is_reverted_and_rollback_brings_back_what_was_before(shop
     shop.commit("bad under traffic")
     assert "was taken back" in shop.sparki("deploy", "staging", code=1)
     assert shop.json("deployments")["deployments"][0]["status"] == "reverted"
+    assert shop.json("rollback", "staging", "2", code=5)["error"]["code"] == "never_live"
 
     shop.write("sparki.yml", SETTINGS)
     shop.write("app.txt", "two\n")

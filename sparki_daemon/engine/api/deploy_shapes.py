@@ -132,7 +132,14 @@ COMPONENTS: Schema = {
     ),
     "Release": record(
         {"id": TEXT, "commit": TEXT, "tree": TEXT, "created": TIME, "live": FLAG, "run": TEXT_OR_NULL},
-        {"number": INTEGER, "artifact": OBJECT, "secrets": many(TEXT), "pruned": FLAG}
+        {
+            "number": INTEGER,
+            "artifact": OBJECT,
+            "secrets": many(TEXT),
+            "pruned": FLAG,
+            "state": {"type": "string", "enum": ["live", "was_live", "never_live", "pruned"]},
+            "status": {"type": ["string", "null"], "enum": [*STATUSES, None], "description": "of its last deployment"},
+        }
         | dict.fromkeys(("subject", "author", "settings_digest"), TEXT),
     ),
     "Releases": record({"releases": many(ref("Release"))}),

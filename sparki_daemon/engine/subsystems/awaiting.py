@@ -10,7 +10,7 @@ import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-from sparki_daemon.engine.subsystems.loco import refused
+from sparki_daemon.engine.subsystems.going_back import refused
 from sparki_daemon.engine.subsystems.releasing import Releasing, Wanted
 from sparki_daemon.model.deployment import DeploymentState
 from sparki_daemon.model.problem import SparkiError

@@ -8,10 +8,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from sparki_daemon.engine.deploy_views import is_asked
 from sparki_daemon.engine.subsystems.loco import usual_ms
 from sparki_daemon.engine.subsystems.releasing import Releasing, Wanted, own_name
-from sparki_daemon.loco.settings import gates_of
+from sparki_daemon.loco.settings import gates_of, is_asked
 from sparki_daemon.model.deployment import STEPS
 from sparki_daemon.model.gates import holdups
 from sparki_daemon.prepare.releasing import Shipped

@@ -8,15 +8,17 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from typing import Any
 
 from sparki_daemon.engine.deploy_views import release_line
-from sparki_daemon.engine.subsystems.loco import live_release, refused
+from sparki_daemon.engine.subsystems.going_back import live_release, refused
 from sparki_daemon.engine.subsystems.releasing import Releasing, no_such_environment
 from sparki_daemon.loco.protocol import Adapter, Comparing, Observed, Place, Release, StepFailed
 from sparki_daemon.model.dataclass import dataclass
+from sparki_daemon.model.deployment import DeploymentState
 from sparki_daemon.model.problem import ExitCode, SparkiError
 from sparki_daemon.prepare.releasing import working_settings
 from sparki_daemon.source import repository
 from sparki_daemon.source.repository import Repository
 from sparki_daemon.store import deployments, environments, projects, releases
+from sparki_daemon.store.deployments_of_release import states_of
 from sparki_daemon.store.environments import EnvironmentRow
 from sparki_daemon.store.protocol import Store, Tx
 from sparki_daemon.store.releases import ReleaseRow
@@ -85,8 +87,8 @@ class Environments:
         if known is None:
             raise no_such_environment(name)
         row = known.row
-        rows = await self._store.read(lambda tx: releases.of_environment(tx, row.project, name, limit=limit))
-        return [release_line(one, live=row.live) for one in rows]
+        rows, states = await self._store.read(lambda tx: _releases(tx, row.project, name, limit))
+        return [release_line(one, live=row.live, states=states.get(one.id, ())) for one in rows]
 
     async def logs(self, directory: str, name: str, *, release: str, follow: bool) -> AsyncIterator[str]:
         """The service's own lines. Raises SparkiError: `nothing_live`, `not_supported`."""
@@ -210,6 +212,10 @@ def drift(live: ReleaseRow, observed: Observed) -> list[dict[str, Any]]:
         elif value != released:
             found.append({"what": key, "released": released, "live": value})
     return found
+
+
+async def _releases(tx: Tx, project: str, name: str, limit: int) -> tuple[list[ReleaseRow], dict[str, list[DeploymentState]]]:
+    return await releases.of_environment(tx, project, name, limit=limit), await states_of(tx, project, name)
 
 
 async def _all(tx: Tx, project: str) -> dict[str, _Known]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sparki_daemon.engine.deploy_views import deployment_line, deployment_view, steps_of
+from sparki_daemon.engine.subsystems.going_back import before_live, live_release, never_live, pruned, refused
 from sparki_daemon.engine.subsystems.releasing import Releasing, fresh, new_release, own_name
 from sparki_daemon.engine.subsystems.request_digest import request_digest
 from sparki_daemon.model.dataclass import dataclass
@@ -18,6 +19,7 @@ from sparki_daemon.source import repository
 from sparki_daemon.source.push import update_from_json
 from sparki_daemon.store import deployments, environments, journal, keys, projects, releases
 from sparki_daemon.store.deployments import DeploymentRow, NewDeployment
+from sparki_daemon.store.deployments_of_release import once_live
 from sparki_daemon.store.deployments_of_run import add_runs
 from sparki_daemon.store.protocol import Store, Tx
 from sparki_daemon.store.releases import NewRelease, ReleaseRow
@@ -146,13 +148,18 @@ class Deployments:
         project, environment = await self.project_of(request["directory"]), request["environment"]
         word = request.get("release")
 
-        async def read(tx: Tx) -> ReleaseRow:
-            if word:
-                return await releases.find(tx, word, project=project, environment=environment)
-            return await before_live(tx, project, environment)
+        async def read(tx: Tx) -> tuple[ReleaseRow, bool]:
+            if not word:
+                return await before_live(tx, project, environment), True
+            row = await releases.find(tx, word, project=project, environment=environment)
+            known, once = await environments.get(tx, project, environment), await once_live(tx, project, environment)
+            return row, row.id in once or (known is not None and known.live == row.id)
 
-        row = await self._store.read(read)
-        return await self.order(self._of_release(row, request, "rollback"), key, request_digest({**request, "rollback": True}))
+        row, was_live = await self._store.read(read)
+        order = self._of_release(row, request, "rollback")
+        if not was_live:
+            raise never_live(row)
+        return await self.order(order, key, request_digest({**request, "rollback": True}))
 
     async def promote(self, request: Mapping[str, Any], key: str | None) -> dict[str, Any]:
         """A release of one environment made from what is live in another: its artifact, and its commit's settings."""
@@ -271,30 +278,6 @@ async def usual_ms(tx: Tx, project: str, environment: str) -> dict[str, int]:
     return {name: sorted(times)[len(times) // 2] for name, times in took.items()}
 
 
-async def live_release(tx: Tx, project: str, environment: str) -> ReleaseRow:
-    """What is live there. Raises SparkiError `nothing_live`."""
-    known = await environments.get(tx, project, environment)
-    row = await releases.get(tx, known.live) if known and known.live else None
-    if row is None:
-        hint = f"sparki deploy {environment}"
-        raise refused("nothing_live", f"nothing is live in '{environment}'", hint=hint, exit_code=ExitCode.NOT_FOUND)
-    return row
-
-
-async def before_live(tx: Tx, project: str, environment: str) -> ReleaseRow:
-    """The release that was live before the present one. Raises SparkiError: `nothing_live`, `nothing_before`."""
-    live = await live_release(tx, project, environment)
-    rows = await deployments.listing(tx, project=project, environment=environment, limit=1000)
-    made = [row for row in rows if row.state is DeploymentState.LIVE]
-    past = [row.release for row in made if row.release != live.id]
-    if not past:
-        message = f"nothing was live in '{environment}' before release {live.number}"
-        raise refused("nothing_before", message, hint=f"sparki releases {environment} lists them", exit_code=ExitCode.NOT_FOUND)
-    found = await releases.get(tx, past[0])
-    assert found is not None
-    return found
-
-
 async def _note_what_is_live(tx: Tx, row: DeploymentRow, outcome: str) -> None:
     known = await environments.get(tx, row.project, row.environment)
     live = known.live if known else ""
@@ -302,16 +285,6 @@ async def _note_what_is_live(tx: Tx, row: DeploymentRow, outcome: str) -> None:
         await environments.set_live(tx, row.project, row.environment, release=row.release, deployment=row.id)
     elif outcome == "failed" and live == row.release:
         await environments.set_live(tx, row.project, row.environment, release=row.previous, deployment=row.id)
-
-
-def pruned(row: ReleaseRow) -> SparkiError:
-    message = f"release {row.number} of '{row.environment}' ({row.id}) was pruned: its artifact is no longer kept"
-    hint = f"deploy its commit anew: sparki deploy {row.environment} --ref {row.commit[:12]}"
-    return refused("release_pruned", message, hint=hint, exit_code=ExitCode.NOT_FOUND)
-
-
-def refused(code: str, message: str, *, hint: str = "", exit_code: ExitCode = ExitCode.USAGE) -> SparkiError:
-    return SparkiError(Problem(code=code, message=message, hint=hint), exit_code=exit_code)
 
 
 def _deployment(order: Order, made: ReleaseRow) -> NewDeployment:
