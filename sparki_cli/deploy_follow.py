@@ -119,10 +119,15 @@ class Follow:
             self._painted = False
 
     def _excerpt(self) -> None:
-        """What its steps and commands said last."""
+        """What its steps said and its commands printed last; that steps began and ended was told as it came."""
+        from sparki_daemon.model.deploy_log import LogLines, Mark  # noqa: PLC0415  # only where it did not go well
+
+        lines = LogLines()
         data = b"".join(self._deployments.log_bytes(self._view.id, last=EXCERPT_BYTES))
-        for line in data.decode("utf-8", "replace").splitlines()[-EXCERPT_LINES:]:
-            self._output.line(f"    {self._output.bar} {printable(line)}")
+        data = data.partition(b"\n")[2] if len(data) == EXCERPT_BYTES else data  # no half a line
+        told = [line.text for line in (*lines.feed(data), *lines.end()) if line.mark in (Mark.SAID, Mark.PRINTED)]
+        for text in told[-EXCERPT_LINES:]:
+            self._output.line(f"    {self._output.bar} {printable(text)}")
 
     def _stopped(self, why: str) -> int:
         self._wipe()

@@ -16,11 +16,14 @@ from typing import Any
 
 from sparki_daemon.loco import recorder
 from sparki_daemon.loco.protocol import Adapter, Seen, Sight, StepFailed, Work
+from sparki_daemon.loco.telling import tell
+from sparki_daemon.model.deploy_log import Mark
 from sparki_daemon.system import files
 
 POLL_S = 0.05
 BEFORE_STEP = "prepare"  # with it: nothing has been touched yet, and a hook that fails costs nobody anything
 LAST_UNDONE = "lock"
+HOOK = "hook_after"  # what the log calls it, among the steps
 log = logging.getLogger("sparki.loco")
 
 
@@ -99,12 +102,12 @@ async def after(home: str, deployment: str, status: str, reason: str) -> None:
         return
     folder = _folder(home, deployment, "after")
     if recorder.seen(folder)[0] is Seen.ABSENT:
-        _tell(note["log"], f"hook after: {note['command']}")
+        tell(note["log"], HOOK, f"hook after: {note['command']}", Mark.BEGUN)
         environment = {**note["variables"], "SPARKI_STATUS": status, "SPARKI_REASON": reason}
         await _run(folder, note["command"], note["directory"], environment, note["log"])
     seen, code = await _ended(folder)
-    if seen is not Seen.DONE:
-        _tell(note["log"], f"the hook after ended with {code}" if seen is Seen.FAILED else "nobody can say how the hook after ended")
+    ends = {Seen.DONE: "done", Seen.FAILED: f"the hook after ended with {code}"}
+    tell(note["log"], HOOK, ends.get(seen, "nobody can say how the hook after ended"), Mark.ENDED)
     os.unlink(path)
     forget(home, deployment)
 
@@ -140,11 +143,6 @@ async def _ended(folder: str) -> tuple[Seen, int]:
         if seen is not None:
             return seen, code
         await asyncio.sleep(POLL_S)
-
-
-def _tell(path: str, line: str) -> None:
-    with open(path, "a", encoding="utf-8") as file:
-        file.write(f"{line}\n")
 
 
 def _notes(home: str) -> str:

@@ -18,6 +18,7 @@ from sparki_daemon.loco.missing import MissingAdapter
 from sparki_daemon.loco.protocol import Adapter, Place, Release, Work
 from sparki_daemon.loco.revival import Secrets, revive_all
 from sparki_daemon.loco.settings import folder_of, gates_of
+from sparki_daemon.loco.telling import Telling, tell
 from sparki_daemon.model.deployment import DeploymentState, Saga
 from sparki_daemon.model.gates import holdups
 from sparki_daemon.model.problem import SparkiError
@@ -171,7 +172,7 @@ class Loco:
             adapter = self._adapter(work.release.settings["adapter"])
             os.makedirs(work.place.folder, mode=0o700, exist_ok=True)
             hooks.promise(self.home, row.directory, work)
-            ended = await Driver(self.store, WithHooks(adapter, self.home, row.directory), row, saga, work, asked).run()
+            ended = await Driver(self.store, Telling(WithHooks(adapter, self.home, row.directory)), row, saga, work, asked).run()
             if ended.state.terminal:
                 hooks.forget(self.home, row.id)
             log.info("%s: %s", row.id, ended.state)
@@ -192,6 +193,7 @@ class Loco:
         assert release is not None
         folder = folder_of(self.home, row.project, row.environment)
         place = Place(project=row.project, environment=row.environment, folder=folder, settings=release.settings)
+        log_path = os.path.join(self.home, "logs", row.id, "deployment.log")
         return Work(
             deployment=row.id,
             epoch=row.epoch,
@@ -200,16 +202,9 @@ class Loco:
             previous=_release(previous) if previous else None,
             results={move.step: move.data for move in await deployments.moves_of(tx, row.id) if move.data},
             secrets=lambda: self.secrets(row.project, row.environment, release.secrets),
-            tell=lambda line: self._tell(row.id, line),
-            log=os.path.join(self.home, "logs", row.id, "deployment.log"),
+            tell=lambda line: tell(log_path, "deployment", line),
+            log=log_path,
         )
-
-    def _tell(self, deployment: str, line: str) -> None:
-        """One line of progress: to the deployment's log, for who reads it later, and to its followers."""
-        path = os.path.join(self.home, "logs", deployment, "deployment.log")
-        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-        with open(path, "a", encoding="utf-8") as file:
-            file.write(f"{line}\n")
 
 
 def _release(row: ReleaseRow) -> Release:

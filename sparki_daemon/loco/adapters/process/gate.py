@@ -10,6 +10,7 @@ from typing import Any
 from sparki_daemon.loco.adapters.process.door import ask
 from sparki_daemon.loco.adapters.process.judging import LOOKED_BACK, Verdict, bad_share, judged
 from sparki_daemon.loco.adapters.process.probe import probe, tail
+from sparki_daemon.loco.adapters.process.repeats import Repeats
 from sparki_daemon.loco.adapters.process.wishes import Health, wishes_of
 from sparki_daemon.loco.keeper.client import Service, Status
 from sparki_daemon.loco.protocol import StepFailed, Work
@@ -21,15 +22,18 @@ async def healthy(work: Work) -> Mapping[str, Any]:
     """Wait for good answers in a row. Raises StepFailed: it ended, or was not well in time."""
     health = wishes_of(work.release.settings).health
     deadline, good, wrong = time.monotonic() + health.within_s, 0, "it does not listen on $PORT"
+    say = Repeats(work.tell)
     while True:
         found = await _alive(work)
         if found.listening:
             wrong = await _probe(found, health)
             good = 0 if wrong else good + 1
+        say(wrong or f"{f'GET {health.path} answered {health.status}' if health.path else 'it listens'}: {good} of {health.successes}")
         if good >= health.successes:
             return {"port": found.port}
         if time.monotonic() >= deadline:
             last = f": {wrong}" if wrong else ", only now and then"
+            say.close()
             raise StepFailed(f"the new release was not healthy within {health.within_s:g} s{last}{await _last_lines(work, found)}")
         await asyncio.sleep(health.interval_s if found.listening else STARTING_S)
 
@@ -40,16 +44,22 @@ async def watched(work: Work) -> Mapping[str, Any]:
     status = await ask(work, lambda keeper: keeper.status())
     before, deadline = status.counted(work.release.id), time.monotonic() + wishes.watch_s
     probes: list[bool] = []
+    made, bad = 0, 0
     while (left := deadline - time.monotonic()) > 0 or judged(probes) is Verdict.UNSURE:
         await asyncio.sleep(min(wishes.health.interval_s, left) if left > 0 else wishes.health.interval_s)
         found = await _alive(work)
         probes = [*probes[1 - LOOKED_BACK :], not (wrong := await _probe(found, wishes.health))]
+        made, bad = made + 1, bad + bool(wrong)
+        if wrong:
+            work.tell(f"bad probe: {wrong}")
         status = await ask(work, lambda keeper: keeper.status())
         if share := bad_share(before, status.counted(work.release.id)):
             raise StepFailed(f"the new release answers badly: {share}")
         if judged(probes) is Verdict.BAD:
             raise StepFailed(f"the new release is not healthy: {probes.count(False)} of the last {len(probes)} probes were bad: {wrong}")
-    return _counted(status, work)
+    counted = _counted(status, work)
+    work.tell(f"{made:,} probes, {bad:,} of them bad; {counted['requests']:,} requests, {counted['errors_5xx']:,} answered with 5xx")
+    return counted
 
 
 def _counted(status: Status, work: Work) -> dict[str, Any]:

@@ -21,7 +21,8 @@ def probe(host: str, port: int, health: Health) -> str:
         answer = link.getresponse()
         answer.read(65536)
     except (OSError, http.client.HTTPException) as error:
-        return f"GET {health.path}: {error or type(error).__name__}"
+        said = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        return f"GET {health.path}: {said}"
     finally:
         link.close()
     return "" if answer.status == health.status else f"GET {health.path} answered {answer.status}, not {health.status}"
