@@ -12,7 +12,7 @@ from sparki_cli.connect import own_directory
 from sparki_cli.given import mapped
 from sparki_cli.render import Output, printable
 from sparki_daemon.model.dataclass import dataclass
-from sparki_daemon.model.problem import Problem, SparkiError
+from sparki_daemon.model.problem import Position, Problem, SparkiError
 from sparki_daemon.pipeline.calls import call_problems
 from sparki_daemon.pipeline.dialect import dialect_of
 from sparki_daemon.pipeline.reader import look
@@ -21,7 +21,12 @@ from sparki_daemon.pipeline.settings import FILE, read_settings
 from sparki_daemon.source import files as source_files
 from sparki_daemon.source.repository import find
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from sparki_daemon.pipeline.environments import Environment
+
 INVALID = 2
+NOWHERE = Position("", 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,23 +110,36 @@ def _is_settings(here: str, name: str) -> bool:
 
 def check_settings(data: bytes, file: str) -> Checked:
     """The verdict on a `sparki.yml`. An adapter that this machine has not is a warning, a misspelt one an error."""
+    errors: list[Problem] = []
     try:
-        settings = read_settings(data, file)
+        environments = list(read_settings(data, file).deploying.environments.values())
     except SparkiError as error:
-        return Checked(file, error.problems)
-    if not settings.deploying.environments:
-        return Checked(file, ())
+        errors += error.problems
+        environments = _sound(data, file)
+    if not environments:
+        return Checked(file, tuple(errors))
     from sparki_daemon.loco.adapters import load, names  # noqa: PLC0415  # most files have no environments
     from sparki_daemon.loco.asking import adapter_problems, not_here  # noqa: PLC0415
     from sparki_daemon.loco.protocol import Place  # noqa: PLC0415
 
-    errors: list[Problem] = []
+    told = {(problem.code, problem.at) for problem in errors}
     warnings: list[Problem] = []
-    for one in settings.deploying.environments.values():
+    for one in environments:
         place = Place(project="", environment=one.name, folder="", settings=one.settings)
         for problem in adapter_problems(one, place, load):
-            (warnings if not_here(problem, names, one.settings["adapter"]) else errors).append(problem)
-    return Checked(file, tuple(errors), tuple(warnings))
+            if (problem.code, problem.at) not in told:
+                (warnings if not_here(problem, names, one.settings["adapter"]) else errors).append(problem)
+    return Checked(file, tuple(sorted(errors, key=lambda problem: problem.at or NOWHERE)), tuple(warnings))
+
+
+def _sound(data: bytes, file: str) -> list[Environment]:
+    """The environments that their adapters can be asked about, though something else in the file is wrong."""
+    from sparki_daemon.pipeline.settings_file import sound_environments  # noqa: PLC0415  # most files are right
+
+    try:
+        return sound_environments(data, file)
+    except SparkiError:
+        return []
 
 
 def _dialect(here: str, name: str) -> Dialect:

@@ -74,6 +74,7 @@ ENVIRONMENT = Record(
         "limits": Key(LIMITS, "What the service may use, where the system can hold it to that."),
     },
 )
+OWN_KEYS: Mapping[str, frozenset[str]] = {"process": frozenset()}  # of Sparki's own adapters: the keys that each has beside these
 ENVIRONMENTS = MapOf(value=ENVIRONMENT, each="environment")
 BRANCHES = MapOf(
     value=Record(

@@ -13,7 +13,7 @@ from sparki_daemon.model.dataclass import dataclass, field
 from sparki_daemon.model.gates import DAYS
 from sparki_daemon.model.problem import Position, Problem
 from sparki_daemon.pipeline.amounts import seconds, size_bytes
-from sparki_daemon.pipeline.environment_keys import ENVIRONMENT, OCCASIONS
+from sparki_daemon.pipeline.environment_keys import ENVIRONMENT, OCCASIONS, OWN_KEYS
 from sparki_daemon.pipeline.spelling import did_you_mean, listed
 from sparki_daemon.pipeline.yaml_node import MappingNode, Node, ScalarNode, SequenceNode
 
@@ -38,6 +38,11 @@ class Environment:
     settings: Mapping[str, Any]
     places: Mapping[str, Position] = field(default_factory=dict)
     own: Mapping[str, Position] = field(default_factory=dict)
+
+    @property
+    def lines(self) -> range:
+        """The lines of the file that it stands on."""
+        return range(self.at.line, 1 + max(at.line for at in (self.at, *self.places.values(), *self.own.values())))
 
     def where(self, key: str) -> Position:
         """Where `key` has its value; where it is not said, what is nearest around it, the environment's name in the end."""
@@ -105,7 +110,16 @@ class _Reader:
                 self._say("bad_name", f"'{key.text}' is no name for an environment", self._at(key), hint)
             if isinstance(value, MappingNode):
                 own = {one.text: self._at(one) for one, _ in value.pairs if one.text not in ENVIRONMENT.keys}
+                self._unknown_keys(_text(value.get("adapter")), own)
                 yield Environment(key.text, self._at(key), dict(self._settings(value)), dict(self._places(value)), own)
+
+    def _unknown_keys(self, adapter: str, own: Mapping[str, Position]) -> None:
+        """Keys that an adapter of ours has not; those of others' adapters are asked for where these are loaded."""
+        known = OWN_KEYS.get(adapter)
+        for name, at in own.items() if known is not None else ():
+            if name not in (known or ()):
+                hint = did_you_mean(name, {*ENVIRONMENT.keys, *(known or ())})
+                self._say("unknown_key", f"an environment of the adapter '{adapter}' has no key '{name}'", at, hint)
 
     def _places(self, node: Node, before: str = "") -> Iterator[tuple[str, Position]]:
         inner = [(key.text, value) for key, value in node.pairs] if isinstance(node, MappingNode) else []

@@ -9,6 +9,7 @@ from sparki_daemon.pipeline import environment_keys, environments
 from sparki_daemon.pipeline.amounts import seconds, size_bytes
 from sparki_daemon.pipeline.caching import CACHE, Declared, cache_of, leading_out, pattern_problems, texts_of
 from sparki_daemon.pipeline.codes import CODES
+from sparki_daemon.pipeline.environments import Environment
 from sparki_daemon.pipeline.reports import REPORTS
 from sparki_daemon.pipeline.schema import Key, ListOf, MapOf, Record, Text
 from sparki_daemon.pipeline.settings import CACHE_BYTES, Settings
@@ -53,17 +54,10 @@ def read(data: bytes, file: str) -> Settings:
     root = _root(data, file)
     if root is None:
         return Settings()
-    if not isinstance(root, MappingNode):
-        raise SparkiError(Problem(code="wrong_type", message=f"{file} is a mapping of settings", at=Position(file, root.line, root.column)))
-    shape = Shape(file, SourceText(""))
-    shape.check(root, SETTINGS, file)
-    problems = list(_problems(root, file))
-    retention = root.get("retention")
-    kept = dict(_retention(retention, file, problems)) if isinstance(retention, MappingNode) else {}
-    deploying = environments.read_deploying(root, file, problems)
-    told = {problem.at for problem in shape.problems}  # of a value of the wrong kind there is no more to say
-    if found := [*shape.problems, *(problem for problem in problems if problem.at not in told)]:
-        raise SparkiError(*sorted(found, key=lambda problem: problem.at or _NOWHERE))
+    deploying, kept, problems = _looked(root, file)
+    if problems:
+        raise SparkiError(*problems)
+    assert isinstance(root, MappingNode)  # another was told
     silence = root.get("silence")
     codes = (item.text for item in silence.items if isinstance(item, ScalarNode)) if isinstance(silence, SequenceNode) else ()
     stems = _mapping(root.get("pipelines"))
@@ -78,6 +72,34 @@ def read(data: bytes, file: str) -> Settings:
         retention=kept,
         told=deploying if deploying != environments.Deploying() else None,
     )
+
+
+def sound_environments(data: bytes, file: str) -> list[Environment]:
+    """Those in which every value is right, of a file that may be wrong elsewhere; a key that nobody knows spoils none.
+
+    Raises SparkiError for what is no YAML.
+    """
+    root = _root(data, file)
+    if root is None:
+        return []
+    deploying, _, problems = _looked(root, file)
+    wrong = {problem.at.line for problem in problems if problem.at and problem.code != "unknown_key"}
+    return [one for one in deploying.environments.values() if wrong.isdisjoint(one.lines)]
+
+
+def _looked(root: Node, file: str) -> tuple[environments.Deploying, dict[str, float], list[Problem]]:
+    """What a file says of deploying and of retention, and all that is wrong with it."""
+    if not isinstance(root, MappingNode):
+        raise SparkiError(Problem(code="wrong_type", message=f"{file} is a mapping of settings", at=Position(file, root.line, root.column)))
+    shape = Shape(file, SourceText(""))
+    shape.check(root, SETTINGS, file)
+    problems = list(_problems(root, file))
+    retention = root.get("retention")
+    kept = dict(_retention(retention, file, problems)) if isinstance(retention, MappingNode) else {}
+    deploying = environments.read_deploying(root, file, problems)
+    told = {problem.at for problem in shape.problems}  # of a value of the wrong kind there is no more to say
+    found = [*shape.problems, *(problem for problem in problems if problem.at not in told)]
+    return deploying, kept, sorted(found, key=lambda problem: problem.at or _NOWHERE)
 
 
 def _mapping(node: Node | None) -> list[tuple[ScalarNode, Node]]:

@@ -49,6 +49,20 @@ def test_settings_are_checked_alone_when_named_and_beside_the_pipelines_when_not
     assert (beside.returncode, json.loads(beside.stdout)["files"][1]) == (2, one)
 
 
+def test_errors_of_the_file_and_of_adapters_are_told_at_once_but_for_an_environment_whose_values_are_wrong(sparki: Program) -> None:
+    repository(sparki, "silnce: []\n" + WRONG + "  last:\n    adapter: process\n    watch: soon\n    strategy: canary\n")
+
+    (one,) = json.loads(sparki("validate", "sparki.yml", "--json").stdout)["files"]
+    wanted = [
+        ("unknown_key", 1, 1),
+        ("unknown_key", 7, 5),
+        ("strategy_unsupported", 8, 15),
+        ("unknown_adapter", 10, 14),
+        ("bad_amount", 16, 12),
+    ]
+    assert places(one) == wanted
+
+
 def test_text_and_github_have_the_place_of_each_error(sparki: Program) -> None:
     repository(sparki, WRONG.replace("strategy: canary", "watch: soon"))
     text, github = sparki("validate", "./sparki.yml"), sparki("validate", "--format", "github")

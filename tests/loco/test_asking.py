@@ -10,7 +10,7 @@ from sparki_daemon.loco.adapters import load
 from sparki_daemon.loco.adapters.process import ADAPTER
 from sparki_daemon.loco.asking import adapter_problems
 from sparki_daemon.loco.protocol import Adapter, Capabilities, Place, Strategy
-from sparki_daemon.model.problem import Problem
+from sparki_daemon.model.problem import Problem, SparkiError
 from sparki_daemon.pipeline.settings import read_settings
 
 
@@ -27,7 +27,8 @@ class Brought:
 
 
 def told(keys: str, adapter: object = ADAPTER) -> list[tuple[str, str]]:
-    text = f"environments:\n  staging:\n    adapter: process\n    {keys}\n"
+    name = "process" if adapter is ADAPTER else "brought"
+    text = f"environments:\n  staging:\n    adapter: {name}\n    {keys}\n"
     (environment,) = read_settings(text.encode()).deploying.environments.values()
     place = Place(project="", environment="staging", folder="", settings=environment.settings)
     return [(one.code, str(one.at)) for one in adapter_problems(environment, place, lambda _: adapter)]  # type: ignore[arg-type,return-value]
@@ -36,13 +37,20 @@ def told(keys: str, adapter: object = ADAPTER) -> list[tuple[str, str]]:
 @pytest.mark.parametrize(
     ("keys", "problem"),
     [
-        ("helth: {http: /}", ("unknown_key", "sparki.yml:4:5")),
         ("strategy: rolling", ("strategy_unsupported", "sparki.yml:4:15")),
         ("command: x", ("missing_key", "sparki.yml:2:3")),
     ],
 )
 def test_what_process_can_not_do_is_told_where_it_is_asked(keys: str, problem: tuple[str, str]) -> None:
     assert problem in told(keys)
+
+
+def test_a_key_that_process_has_not_is_an_error_of_the_file_itself_for_run_too() -> None:
+    with pytest.raises(SparkiError) as caught:
+        told("helth: {http: /}")
+
+    (problem,) = caught.value.problems
+    assert (problem.code, str(problem.at), problem.hint) == ("unknown_key", "sparki.yml:4:5", "did you mean 'health'?")
 
 
 def test_whole_settings_of_process_have_no_problem() -> None:

@@ -20,6 +20,7 @@ from sparki_daemon.loco.adapters.process.reviving import revive
 from sparki_daemon.loco.adapters.process.wishes import problems_of, wishes_of
 from sparki_daemon.loco.protocol import Capabilities, Drift, Observed, Place, Release, Seen, Sight, StepFailed, Strategy, Work
 from sparki_daemon.model.problem import Problem
+from sparki_daemon.pipeline.environment_keys import OWN_KEYS
 from sparki_daemon.system import files
 
 POLL_S = 0.05
@@ -40,7 +41,7 @@ class ProcessAdapter:
         warm=True,
         release_command=True,
         artifacts=frozenset({"source", "artifact"}),
-        keys=frozenset(),
+        keys=OWN_KEYS["process"],
     )
 
     def problems(self, place: Place) -> Sequence[Problem]:
