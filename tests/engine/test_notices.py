@@ -119,9 +119,13 @@ async def test_a_command_that_takes_too_long_is_ended_with_its_children(house: H
     raise AssertionError(f"{child} lives")
 
 
-async def test_settings_that_can_not_be_read_and_folders_that_are_gone_are_no_trouble(house: House) -> None:
+async def test_settings_that_can_not_be_read_and_folders_that_are_gone_are_told_in_the_log(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
     house.settings("notify: nonsense\n")
     assert await house.tell(await house.run(RunEvent.FAILED)) == []
+    assert "nobody is told of an end" in caplog.text
+    assert "sparki.yml:1:9" in caplog.text
     house.root.rename(house.root.with_name("elsewhere"))
     assert await house.tell(await house.run(RunEvent.FAILED)) == []
 
@@ -134,7 +138,7 @@ def hook() -> Iterator[tuple[str, list[dict[str, Any]]]]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             got.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(204)
+            self.send_response(500 if self.path == "/broken" else 204)
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
@@ -166,3 +170,14 @@ async def test_a_webhook_that_can_not_be_reached_is_logged_without_its_path(hous
 
     assert "127.0.0.1:9" in caplog.text
     assert "secret-key" not in caplog.text
+
+
+async def test_a_webhook_that_refuses_is_logged_with_its_answer(
+    house: House, hook: tuple[str, list[dict[str, Any]]], caplog: pytest.LogCaptureFixture
+) -> None:
+    address = hook[0].replace("/key", "/broken")
+    house.settings(f"notify: [{{on: [failure], webhook: '{address}'}}]\n")
+
+    await house.tell(await house.run(RunEvent.FAILED))
+
+    assert f"the webhook at {address.split('/')[2]} answered 500" in caplog.text

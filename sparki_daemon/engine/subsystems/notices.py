@@ -15,8 +15,8 @@ from sparki_daemon.model.event import Event
 from sparki_daemon.model.problem import SparkiError
 from sparki_daemon.model.run import RunState
 from sparki_daemon.pipeline.environments import Notice
-from sparki_daemon.prepare.releasing import working_settings
-from sparki_daemon.source import repository
+from sparki_daemon.pipeline.settings import FILE, read_settings
+from sparki_daemon.source import files, repository
 from sparki_daemon.store import deployments, releases, runs
 from sparki_daemon.store.protocol import Store, Tx
 from sparki_daemon.store.runs import RunRow
@@ -76,12 +76,18 @@ class Notices:
 
 
 def _notices(directory: str) -> Iterable[Notice]:
-    """What the working tree's sparki.yml says now; none where the folder is gone."""
+    """What the working tree's sparki.yml says now; none, and that is told in the log, where it or the folder can't be read."""
     try:
-        settings = working_settings(repository.find(directory))
-    except SparkiError:
+        return read_settings(files.read_worktree(repository.find(directory), FILE)).deploying.notify
+    except SparkiError as error:
+        first = error.problems[0]
+        log.warning(
+            "nobody is told of an end: the settings in %s can't be read: %s%s",
+            directory,
+            first.message,
+            f" ({first.at})" if first.at else "",
+        )
         return ()
-    return settings.deploying.notify if settings else ()
 
 
 async def _occasion(tx: Tx, event: Event) -> Occasion | None:
@@ -163,6 +169,8 @@ async def _command(command: str, occasion: Occasion) -> None:
 
 def _webhook(address: str, occasion: Occasion) -> None:
     """POST the facts as JSON. What goes wrong is told in the log: the address may hold a key, so only its host is named."""
+    import http.client  # noqa: PLC0415  # as the next
+    import urllib.error  # noqa: PLC0415
     import urllib.request  # noqa: PLC0415  # it loads TLS: an engine that no webhook is asked of does not pay for it
 
     host = address.partition("://")[2].partition("/")[0].rpartition("@")[2]
@@ -174,5 +182,9 @@ def _webhook(address: str, occasion: Occasion) -> None:
     try:
         with urllib.request.urlopen(asked, timeout=WEBHOOK_LIMIT_S):  # noqa: S310  # its scheme was checked
             pass
-    except (OSError, ValueError) as error:
-        log.warning("the webhook at %s failed: %s", host, type(error).__name__)
+    except urllib.error.HTTPError as error:
+        log.warning("the webhook at %s answered %d", host, error.code)
+        error.close()
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        reason = error.reason if isinstance(error, urllib.error.URLError) else error
+        log.warning("the webhook at %s failed: %s", host, reason if isinstance(reason, OSError) else type(reason).__name__)
