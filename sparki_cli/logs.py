@@ -30,15 +30,22 @@ def logs(output: Output, *, run: str, job: str | None, follow: bool, step: str |
         raise _none("no_such_step", f"there is no step '{step}'", wanted.word, names)
     key = jobs[0]["id"] if job is not None else None
     if output.as_json:
-        _json_lines(output, engine.lines(shown["id"], key, follow=follow), wanted)
+        told = _json_lines(output, engine.lines(shown["id"], key, follow=follow), wanted)
     elif follow and (wanted or len(jobs) > 1):
-        _text_lines(output, engine.lines(shown["id"], key, follow=True), wanted, [] if key else [each["id"] for each in jobs])
+        told = _text_lines(output, engine.lines(shown["id"], key, follow=True), wanted, [] if key else [each["id"] for each in jobs])
     elif wanted:
-        _ranges(output, engine, jobs, wanted)
+        told = _ranges(output, engine, jobs, wanted)
     else:
-        for one in jobs:
-            _whole(output, engine, one, titled=len(jobs) > 1, follow=follow)
+        told = sum([_whole(output, engine, one, titled=len(jobs) > 1, follow=follow) for one in jobs])
+    if not told and _wrote(jobs, wanted):
+        raise _dropped(shown["id"])
     return 0
+
+
+def _wrote(jobs: list[dict[str, Any]], wanted: Wanted | None) -> bool:
+    """Whether, by their steps, there was text: a run's logs may go long before the run does."""
+    asked = [step for job in jobs for step in job["steps"] if wanted is None or (job["id"], step["index"]) in wanted.known]
+    return any((step.get("to") or 0) > (step.get("from") or 0) for step in asked)
 
 
 class Wanted:
@@ -67,35 +74,45 @@ def chosen_job(shown: dict[str, Any], name: str) -> dict[str, Any]:
     raise _none("no_such_job", f"run {shown['id']} has no job '{name}'", name, [job["id"] for job in shown["jobs"]])
 
 
-def _ranges(output: Output, engine: Engine, jobs: list[dict[str, Any]], wanted: Wanted) -> None:
-    """The bytes of the wanted steps; of one that runs, what there is."""
+def _ranges(output: Output, engine: Engine, jobs: list[dict[str, Any]], wanted: Wanted) -> int:
+    """The bytes of the wanted steps; of one that runs, what there is. How many there were, as all of these give it."""
+    told = 0
     for job in jobs:
         for step in job["steps"]:
             if (job["id"], step["index"]) in wanted.known and step.get("from") is not None:
                 for data in engine.log_bytes(job["uid"], step["from"], step.get("to")):
                     output.raw_bytes(data)
+                    told += len(data)
+    return told
 
 
-def _whole(output: Output, engine: Engine, job: dict[str, Any], *, titled: bool, follow: bool) -> None:
+def _whole(output: Output, engine: Engine, job: dict[str, Any], *, titled: bool, follow: bool) -> int:
     """A job's log byte by byte."""
+    told = 0
     if titled:
         output.line(output.styled(f"== {printable(job['name'])} ({job['status']}) ==", "bold"))
     last = b"\n"
     for data in engine.log_bytes(job["uid"], follow=follow):
         output.raw_bytes(data)
         last = data[-1:]
+        told += len(data)
     if last != b"\n" and titled:
         output.line()
+    return told
 
 
-def _json_lines(output: Output, batches: Iterator[list[bytes]], wanted: Wanted | None) -> None:
+def _json_lines(output: Output, batches: Iterator[list[bytes]], wanted: Wanted | None) -> int:
+    told = 0
     for lines in batches:
         kept = [line for line in lines if wanted.holds(json.loads(line))] if wanted else lines
         output.json_lines(kept)
+        told += len(kept)
+    return told
 
 
-def _text_lines(output: Output, batches: Iterator[list[bytes]], wanted: Wanted | None, names: list[str]) -> None:
+def _text_lines(output: Output, batches: Iterator[list[bytes]], wanted: Wanted | None, names: list[str]) -> int:
     """Print text, each line behind its job's name when there are several `names`."""
+    told = 0
     width = max((len(printable(name)) for name in names), default=0)
     for lines in batches:
         text = []
@@ -104,6 +121,16 @@ def _text_lines(output: Output, batches: Iterator[list[bytes]], wanted: Wanted |
                 prefix = output.styled(f"{printable(item['job']):<{width}} {output.bar} ", "cyan") if len(names) > 1 else ""
                 text.append(f"{prefix}{item['text']}\n")
         output.raw("".join(text))
+        told += len(text)
+    return told
+
+
+def _dropped(run: str) -> Exception:
+    from sparki_daemon.model.problem import ExitCode, Problem, SparkiError  # noqa: PLC0415  # only errors need these
+
+    hint = "the oldest logs go first: `retention` in sparki.yml says how much is kept"
+    problem = Problem(code="log_dropped", message=f"the log of run {run} is no longer kept", hint=hint)
+    return SparkiError(problem, exit_code=ExitCode.NOT_FOUND)
 
 
 def _none(code: str, message: str, name: str, known: list[str]) -> Exception:

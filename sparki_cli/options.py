@@ -231,7 +231,7 @@ COMMANDS = (
     Command(
         "prune",
         "sparki_cli.prune:prune",
-        "Drop runs, logs, artifacts and snapshots that are no longer kept (`retention` in sparki.yml).",
+        "Drop runs, logs, artifacts and snapshots that are no longer kept (`retention` in sparki.yml, as the newest run read it).",
         options=(Option("dry_run", ("--dry-run",), FLAG, "Only say what would go."),),
     ),
     Command(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -235,6 +236,20 @@ def test_the_log_of_a_step_alone(sparki: Program, logged: StandIn, name: str, sh
 def test_the_id_of_a_step_names_it_too(sparki: Program, logged: StandIn) -> None:
     assert raw(sparki, "logs", "r-1", "test-a", "--step", "t") == (0, TEXTS["j-2"][4:])
     assert json.loads(sparki("logs", "r-1", "test-a", "--step", "t", "--json").stdout)["text"] == "testing"
+
+
+@pytest.mark.parametrize("words", [[], ["-f"], ["build"], ["build", "--step", "1"], ["build", "--step", "1", "-f"]])
+def test_a_log_that_is_no_longer_kept_is_told(sparki: Program, logged: StandIn, monkeypatch: pytest.MonkeyPatch, words: list[str]) -> None:
+    monkeypatch.setitem(TEXTS, "j-1", b"")
+    monkeypatch.setitem(TEXTS, "j-2", b"")
+    monkeypatch.setattr(sys.modules[__name__], "LINES", [])
+    done = sparki("logs", "r-1", *words)
+    assert (done.returncode, done.stderr.splitlines()[0]) == (5, "error: the log of run r-12345678 is no longer kept")
+    assert json.loads(sparki("logs", "r-1", *words, "--json").stdout)["error"]["code"] == "log_dropped"
+
+
+def test_a_job_that_wrote_nothing_has_an_empty_log(sparki: Program, logged: StandIn) -> None:
+    assert raw(sparki, "logs", "r-1", "docs") == (0, b"")
 
 
 @pytest.mark.parametrize(
