@@ -17,10 +17,11 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
+from sparki_daemon.runner.commands import Scanner
 from sparki_daemon.runner.mask import Masker
+from sparki_daemon.runner.output import WIDE_READ_BYTES
 from sparki_daemon.store.log_writer import LogWriter
 
-READ_BYTES = 64 * 1024
 PIPE_BYTES = 1024 * 1024
 CHANCE = random.Random(1)
 TOKENS = ["ghp_16C7e42F292c6912E7710c838347Ae178B4a", "s3cr3t&pass'word<9", "AKIAIOSFODNN7EXAMPLE"]
@@ -59,8 +60,11 @@ def pump(source: Path, target: Path, masker: Masker) -> None:
     fcntl.fcntl(read_end, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
     with subprocess.Popen(["cat", source], stdout=write_end) as feeder, LogWriter(target) as log:
         os.close(write_end)
-        while chunk := os.read(read_end, READ_BYTES):
-            log.write(masker.feed(chunk))
+        scanner = Scanner()
+        while chunk := os.read(read_end, WIDE_READ_BYTES):
+            for piece in scanner.feed(chunk, masker.sieve):
+                assert isinstance(piece, bytes)  # there are no commands in it
+                log.write(masker.feed(piece))
         log.write(masker.flush())
         assert feeder.wait() == 0
     os.close(read_end)

@@ -6,12 +6,13 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from sparki_daemon.runner.sieve import FROM_BYTES, Sieve, expressions
+from sparki_daemon.runner.sieve import COMMAND, FROM_BYTES, Sieve, sieve
 
 # A line that could be one, tried only where a chunk holds `::` or `##[` at all.
 _CANDIDATE = re.compile(rb"^[ \t\r\f\v]*::.*|^.*##\[.*", re.MULTILINE)
-_SIEVE = [rb"^[ \t\r\f\v]*::", rb"##\["]  # what each candidate has
-_BLANKS = b" \t\r\f\v"
+_NO_BLANK = re.compile(rb"[^ \t\r\f\v]")
+_OPENS = re.compile(rb"[ \t\r\f\v]*:(?::|\Z)")  # so begins a line that more may make a command
+OWN_FROM_BYTES = 2 * FROM_BYTES  # where there are secrets, their sieve is there before, and serves
 MOST_HELD_BYTES = 4 * 1024 * 1024  # a longer line is text
 
 NAMES = frozenset({
@@ -55,35 +56,40 @@ class Scanner:
         self._fed_bytes = 0
         self._sieve: Sieve | None = None  # made once the output is long
 
-    def feed(self, chunk: bytes) -> Iterator[bytes | Command]:
-        """The text and the commands that `chunk` completes. The commands' lines are no text."""
+    def feed(self, chunk: bytes, shared: Sieve | None = None) -> Iterator[bytes | Command]:
+        """The text and the commands that `chunk` completes. The commands' lines are no text.
+
+        `shared`: the sieve of whoever looks at the same bytes for secrets, if it has one: then both look once.
+        """
         data = self._held + chunk if self._held else chunk
         self._held = b""
         # One byte is looked for ten times as fast as two, and most output has neither.
-        plain = not self._may_hold(data)
+        plain = not self._may_hold(data, shared)
         if plain and data.endswith(b"\n"):  # most of all output
             self._mid_line = False
             yield data
             return
         begin = data.rfind(b"\n") + 1
         last = data[begin:]
-        if len(last) <= MOST_HELD_BYTES and self._may_become(last, first=begin == 0):
+        if len(last) <= MOST_HELD_BYTES and self._may_become(last, first=begin == 0, plain=plain):
             data, last, self._held = data[:begin], b"", last
         if plain:
             yield from (data,) if data else ()
         else:
             yield from self._scan(data[:begin])
             yield from (last,) if last else ()
-        self._mid_line = bool(last.strip(_BLANKS)) or (begin == 0 and self._mid_line)
+        self._mid_line = _NO_BLANK.search(last) is not None or (begin == 0 and self._mid_line)
 
-    def _may_hold(self, data: bytes) -> bool:
+    def _may_hold(self, data: bytes, shared: Sieve | None) -> bool:
         """Whether a command may be in `data`: False is certain."""
+        if shared is not None:
+            return shared.may_hold(data, COMMAND)
         if self._sieve is not None:
-            return self._sieve.may_hold(data)
-        if self._fed_bytes < FROM_BYTES:
+            return self._sieve.may_hold(data, COMMAND)
+        if self._fed_bytes < OWN_FROM_BYTES:
             self._fed_bytes += len(data)
-            if self._fed_bytes >= FROM_BYTES:
-                self._sieve = expressions(_SIEVE)
+            if self._fed_bytes >= OWN_FROM_BYTES:
+                self._sieve = sieve()
         return (b":" in data and b"::" in data) or (b"#" in data and b"##[" in data)
 
     def flush(self) -> Iterator[bytes | Command]:
@@ -98,12 +104,11 @@ class Scanner:
         """Take no line for a command until `::token::`."""
         self._stop_token = token
 
-    def _may_become(self, last: bytes, *, first: bool) -> bool:
-        """Whether more of an open line could make it a command."""
-        if b"##[" in last or last.endswith(b"#"):
+    def _may_become(self, last: bytes, *, first: bool, plain: bool) -> bool:
+        """Whether more of an open line could make it a command. Nothing is copied: the line may be very long."""
+        if last.endswith(b"#") or (not plain and b"##[" in last):
             return True
-        begin = b"" if first and self._mid_line else last.lstrip(_BLANKS)[:2]
-        return begin in {b":", b"::"}
+        return not (first and self._mid_line) and _OPENS.match(last) is not None
 
     def _scan(self, data: bytes) -> Iterator[bytes | Command]:
         done = 0

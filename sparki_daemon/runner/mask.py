@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from sparki_daemon.runner.mask_search import Span
+    from sparki_daemon.runner.sieve import Sieve
 
 MASK = b"***"
 
@@ -40,6 +41,12 @@ class Masker:
     def hides(self) -> bool:
         """Whether it has anything to hide."""
         return bool(self._patterns)
+
+    @property
+    def sieve(self) -> Sieve | None:
+        """What tells that a chunk holds neither a secret nor a command, once the output is long."""
+        search = self._search
+        return search.sieve if search and search.count == len(self._patterns) else None
 
     def stream(self) -> Masker:
         """A masker for another stream of the same job: the same values, also those added later, with a carry of its own."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 
-from sparki_daemon.runner.sieve import FROM_BYTES, Sieve, literals
+from sparki_daemon.runner.sieve import FROM_BYTES, SECRET, Sieve, sieve
 
 Span = tuple[int, int]
 Family = list[tuple[int, bytes]]  # the patterns that share a needle (or an anchor), and where in each of them it lies
@@ -39,9 +39,9 @@ class Search:
         "_plan",
         "_sample",
         "_searched_bytes",
-        "_sieve",
         "_sorted",
         "count",
+        "sieve",
     )
 
     def __init__(self, pairs: dict[bytes, bytes]) -> None:
@@ -50,7 +50,7 @@ class Search:
         self._plan = _Plan(self._needles, b"", left_bytes=0)
         self._sample = b""
         self._searched_bytes = 0
-        self._sieve: Sieve | None = None  # made once the output is long
+        self.sieve: Sieve | None = None  # made once the output is long
         far: dict[bytes, int] = {}
         for text in pairs:
             if len(text) > NEAR_BYTES:
@@ -64,13 +64,13 @@ class Search:
 
     def spans(self, data: bytes) -> list[Span]:
         """Every place of every pattern, also those that lie in another."""
-        if self._sieve is not None:
-            if not self._sieve.may_hold(data):
+        if self.sieve is not None:
+            if not self.sieve.may_hold(data, SECRET):
                 return []
         elif self._searched_bytes < FROM_BYTES:
             self._searched_bytes += len(data)
             if self._searched_bytes >= FROM_BYTES:
-                self._sieve = literals(self._needles.families)
+                self.sieve = sieve(self._needles.families)
         plan = self._plan
         plan.left_bytes -= len(data)
         if plan.left_bytes < 0:
