@@ -16,6 +16,7 @@ WORDS = {  # what happened to a step, by the event of its saga
     "kept": "done",
     "failed": "failed",
     "cancelled": "cancelled",
+    "rolled_back": "cancelled",
     "seen_unclear": "unknown",
 }
 EXCERPT_LINES = 20

@@ -12,7 +12,7 @@ from sparki_daemon.store.deployments import DeploymentRow, MoveRow
 from sparki_daemon.store.releases import ReleaseRow
 
 _OVER = {SagaEvent.DONE: "done", SagaEvent.SEEN_DONE: "done", SagaEvent.KEPT: "done", SagaEvent.FAILED: "failed"}
-_ENDED = {**_OVER, SagaEvent.CANCELLED: "cancelled", SagaEvent.SEEN_UNCLEAR: "unknown"}
+_ENDED = {**_OVER, SagaEvent.CANCELLED: "cancelled", SagaEvent.ROLLED_BACK: "cancelled", SagaEvent.SEEN_UNCLEAR: "unknown"}
 
 
 def deployment_line(row: DeploymentRow, release: ReleaseRow | None) -> dict[str, Any]:

@@ -11,10 +11,10 @@ from typing import Any
 
 from sparki_daemon.loco.limits import LOOK_S, limit_s
 from sparki_daemon.loco.protocol import Seen, StepFailed, Steps, Work
-from sparki_daemon.model.deployment import SWITCH, Act, Direction, Phase, Saga, SagaEvent, next_act
+from sparki_daemon.model.deployment import SWITCH, WATCH, Act, Direction, Phase, Saga, SagaEvent, next_act
 from sparki_daemon.model.problem import SparkiError
 from sparki_daemon.store import deployments, environments
-from sparki_daemon.store.deployments import DeploymentRow
+from sparki_daemon.store.deployments import ROLLBACK, DeploymentRow
 from sparki_daemon.store.protocol import Store, Tx
 
 log = logging.getLogger("sparki.loco")
@@ -28,7 +28,7 @@ _SEEN = {
 
 
 class Asked:
-    """What a person asks of a deployment while it is under way: to `cancel` it, or to `keep` what is live and end."""
+    """What is asked of a deployment while it is under way: to `cancel` it, to `keep` what is live and end, or a rollback (by its id)."""
 
     def __init__(self, asked: str = "") -> None:
         self._asked = asked
@@ -46,11 +46,22 @@ class Asked:
         """What it means for the saga where it stands; None: nothing, or nothing any more."""
         if not self._asked or saga.direction is Direction.BACK or saga.step.final:
             return None
+        if self.rollback:
+            return SagaEvent.ROLLED_BACK if saga.at == WATCH else None
         if self._asked != "keep" or saga.at < SWITCH:
             return SagaEvent.CANCELLED  # before the switch there is nothing live to be kept
         if saga.at > SWITCH:
             return SagaEvent.KEPT
         return SagaEvent.CANCELLED if saga.phase is Phase.READY else None  # whether traffic has been moved shows when the switch is over
+
+    @property
+    def rollback(self) -> str:
+        """The deployment that brings back what served before this one; empty: none was asked for."""
+        return self._asked.removeprefix(ROLLBACK) if self._asked.startswith(ROLLBACK) else ""
+
+    def reason(self, event: SagaEvent) -> str:
+        """Why the saga goes another way, for its record."""
+        return {SagaEvent.CANCELLED: "cancelled", SagaEvent.ROLLED_BACK: f"rolled back by {self.rollback}"}.get(event, "")
 
     async def wait(self) -> None:
         """Until something is asked."""
@@ -75,7 +86,7 @@ class Driver:
             if act in (Act.END, Act.WAIT):
                 return self._saga
             if (event := self._asked.of(self._saga)) is not None:
-                await self._move(event, reason="cancelled" if event is SagaEvent.CANCELLED else "")
+                await self._move(event, reason=self._asked.reason(event))
             elif act is Act.DO:
                 await self._do()
             elif act is Act.LOOK:
@@ -86,11 +97,17 @@ class Driver:
     async def _do(self) -> None:
         step = self._saga.step.name
         await self._move(SagaEvent.BEGUN)
-        event, data, reason = await self._heeding(lambda: self._adapter.do(step, self._work))
+        event, data, reason = await self._heeding(lambda: self._done(step))
         if event is SagaEvent.FAILED and self._saga.step.final:  # nothing can be taken back any more, and nobody does it later
             await asyncio.sleep(AGAIN_S)
-            event, data, reason = await self._heeding(lambda: self._adapter.do(step, self._work))
+            event, data, reason = await self._heeding(lambda: self._done(step))
         await self._move(event, reason=reason, data=data)
+
+    async def _done(self, step: str) -> Mapping[str, Any]:
+        serves = self._work.previous is not None and self._work.previous.id == self._work.release.id
+        if step == "release_command" and self._claimed.kind == "rollback" and serves:
+            return {"skipped": "the release serves already"}  # warm: its command has run, and nothing of it is started anew
+        return await self._adapter.do(step, self._work)
 
     async def _look(self) -> None:
         step = self._saga.step.name
@@ -135,7 +152,7 @@ class Driver:
                 doing.cancel()
                 await asyncio.wait((doing,))
                 if doing.cancelled():
-                    return _stopped(event, self._limit_s())
+                    return _stopped(event, self._asked, self._limit_s())
         finally:
             asking.cancel()
             if not doing.done():  # this loco is told to end: whoever comes next looks
@@ -171,10 +188,10 @@ class Driver:
             await environments.set_live(tx, place.project, place.environment, release=previous, deployment=self._claimed.id)
 
 
-def _stopped(asked: SagaEvent | None, limit_s: float) -> tuple[SagaEvent, Mapping[str, Any], str]:
-    if asked is None:
+def _stopped(event: SagaEvent | None, asked: Asked, limit_s: float) -> tuple[SagaEvent, Mapping[str, Any], str]:
+    if event is None:
         return SagaEvent.FAILED, {}, f"it was not done within {limit_s:g} s"
-    return asked, {}, "cancelled" if asked is SagaEvent.CANCELLED else ""
+    return event, {}, asked.reason(event)
 
 
 def _outcome(doing: asyncio.Future[Mapping[str, Any]], what: str) -> tuple[SagaEvent, Mapping[str, Any], str]:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -116,8 +116,18 @@ class Loco:
         waits = await self.store.read(lambda tx: self._holdups(tx, row))
         if waits:
             await self.store.write(lambda tx: deployments.wait(tx, row.id, waits))
+            await self._roll_back(row, waits)
         elif len(self.driven) < AT_ONCE:
             await self._begin(row)
+
+    async def _roll_back(self, row: DeploymentRow, waits: Sequence[Mapping[str, Any]]) -> None:
+        """A rollback that waits only for a deployment in its watch, and wants what served before: that one goes back, by one cut."""
+        if row.kind != "rollback" or [one["for"] for one in waits] != ["target"]:
+            return
+        holder = str(waits[0]["deployment"])
+        asked = await self.store.write(lambda tx: deployments.roll_back(tx, holder, row))
+        if (driven := self.driven.get(holder)) is not None:
+            driven.asked.ask(asked)
 
     async def _holdups(self, tx: Tx, row: DeploymentRow) -> list[Mapping[str, Any]]:
         release = await releases.get(tx, row.release)

@@ -85,6 +85,7 @@ class SagaEvent(StrEnum):
     SEEN_UNCLEAR = "seen_unclear"
     CANCELLED = "cancelled"  # a person asked, and whatever was going on has been stopped
     KEPT = "kept"  # cancelled after the switch, and the new release is to stay: no more watching
+    ROLLED_BACK = "rolled_back"  # in its watch a rollback asked for what served before it, which is still warm
     RESOLVED_LIVE = "resolved_live"
     RESOLVED_FAILED = "resolved_failed"
     RESOLVED_RETRY = "resolved_retry"
@@ -128,6 +129,9 @@ MOVES: Mapping[_Key, tuple[Direction, Phase, int]] = {
     (_F, Phase.READY, SagaEvent.KEPT): (_F, Phase.READY, 0),
     (_F, Phase.DOING, SagaEvent.KEPT): (_F, Phase.READY, 1),
     (_F, Phase.UNSURE, SagaEvent.KEPT): (_F, Phase.READY, 1),
+    (_F, Phase.READY, SagaEvent.ROLLED_BACK): (_B, Phase.READY, -1),
+    (_F, Phase.DOING, SagaEvent.ROLLED_BACK): (_B, Phase.READY, 0),
+    (_F, Phase.UNSURE, SagaEvent.ROLLED_BACK): (_B, Phase.READY, 0),
     (_B, Phase.READY, SagaEvent.BEGUN): (_B, Phase.DOING, 0),
     (_B, Phase.DOING, SagaEvent.DONE): (_B, Phase.READY, -1),
     (_B, Phase.DOING, SagaEvent.FAILED): (_B, Phase.PARKED, 0),
@@ -169,8 +173,9 @@ def advance(saga: Saga, event: SagaEvent) -> Saga:
 def _move(saga: Saga, event: SagaEvent) -> tuple[Direction, Phase, int]:
     found = MOVES.get((saga.direction, saga.phase, event))
     too_early = event is SagaEvent.KEPT and saga.at < WATCH  # the new release has no traffic yet
+    unwatched = event is SagaEvent.ROLLED_BACK and saga.at != WATCH
     unlooked = event is SagaEvent.BEGUN and saga.phase is Phase.UNSURE and not saga.step.repeatable
-    if found is None or too_early or unlooked:
+    if found is None or too_early or unwatched or unlooked:
         raise IllegalMove(f"the deployment's step '{saga.step.name}'", f"{saga.phase} ({saga.direction})", event)
     if saga.step.final and saga.direction is _F and found[0] is _B:  # nothing after the watch takes the traffic back
         return _F, Phase.READY, int(event is SagaEvent.FAILED)

@@ -48,6 +48,7 @@ ASK = """
     UPDATE deployments SET asked = CASE WHEN asked = '' THEN :asked ELSE asked END
     WHERE id = :id AND state IN ('queued', 'waiting', 'running', 'unknown') RETURNING asked
 """
+ROLL_BACK = "UPDATE deployments SET asked = :asked WHERE id = :id AND asked = ''"
 MOVE = f"""
     UPDATE deployments SET state = :state, step = :step, reason = :reason, finished = :finished
     WHERE id = :id AND epoch = :epoch RETURNING {COLUMNS}
@@ -56,6 +57,7 @@ ADD_MOVE = """
     INSERT INTO deployment_moves (deployment, n, step, event, epoch, data, time) VALUES (:id, :n, :step, :event, :epoch, :data, :time)
 """
 MOVES_OF = "SELECT n, step, event, epoch, data, time FROM deployment_moves WHERE deployment = :id ORDER BY n"
+ROLLBACK = "rollback:"  # asked for by the rollback whose id follows
 TAKE_TARGET = "INSERT INTO targets (target, deployment, taken) VALUES (:target, :id, :now) ON CONFLICT (target) DO NOTHING"
 HOLDER_OF = "SELECT deployment FROM targets WHERE target = :target"
 LET_TARGET_GO = "DELETE FROM targets WHERE target = :target AND deployment = :id"
@@ -94,7 +96,7 @@ class DeploymentRow:
     state: DeploymentState
     step: str
     reason: str
-    asked: str  # empty, cancel, keep
+    asked: str  # empty, cancel, keep, or rollback:d-… with who asks
     epoch: int
     holder: str
     author: str
@@ -254,6 +256,21 @@ async def ask(tx: Tx, deployment: str, asked: str) -> bool:
         return False
     await tx.append("deployment.cancelling", stream=deployment, deployment=deployment, keep=row["asked"] == "keep")
     return True
+
+
+async def roll_back(tx: Tx, deployment: str, by: DeploymentRow) -> str:
+    """Have a deployment in its watch taken back by the rollback `by`, which wants what served before it; with `deployment.rolling_back`.
+
+    What was asked of it, by this or before; empty: it is no such deployment, and the rollback waits for its end.
+    """
+    row = await get(tx, deployment)
+    warm = row is not None and row.state is DeploymentState.RUNNING and row.step == "watch"
+    if row is None or not warm or by.kind != "rollback" or row.previous != by.release or row.release == by.release:
+        return ""
+    if not row.asked:
+        await tx.execute(ROLL_BACK, id=deployment, asked=f"{ROLLBACK}{by.id}")
+        await tx.append("deployment.rolling_back", stream=deployment, deployment=deployment, by=by.id)
+    return row.asked or f"{ROLLBACK}{by.id}"
 
 
 # -- the saga ------------------------------------------------------------------------------------------------------------

@@ -152,6 +152,20 @@ async def test_asked_to_keep_what_is_not_live_yet_it_is_cancelled_and_from_the_s
     assert ("watch" in adapter.done) == (step in ("retire", "done"))
 
 
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("step", ["switch", "watch", "retire"])
+async def test_a_rollback_that_was_asked_for_takes_back_a_watch_and_nothing_else(yard: Yard, step: str, moment: str) -> None:
+    """What asks for it has seen a watch; by the time it is heard, its loco may have died, or have gone on."""
+    await first_release(yard)
+    deployment = await yard.deployment()
+    with pytest.raises(Died):
+        await yard.drive(deployment, TwinAdapter(yard.platform, dies=f"{moment}:{step}"))
+    saga = await yard.drive(deployment, asked=Asked("rollback:d-9"))
+
+    assert saga.state == ("live" if step == "retire" else "reverted")
+    check_one_serves(yard, "v-2" if step == "retire" else "v-1")
+
+
 class Pause:
     """Holds an adapter up in the middle of one step."""
 

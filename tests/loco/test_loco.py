@@ -22,7 +22,7 @@ from sparki_daemon.loco.loco import Loco
 from sparki_daemon.model.problem import Problem, SparkiError
 from sparki_daemon.queue.embedded import EmbeddedQueue
 from sparki_daemon.queue.protocol import DEPLOYMENTS
-from sparki_daemon.store import deployments, environments, releases
+from sparki_daemon.store import deployments, environments, journal, releases
 from sparki_daemon.store.deployments import DeploymentRow, NewDeployment
 from sparki_daemon.store.protocol import Store, Tx
 from sparki_daemon.store.releases import NewRelease
@@ -92,6 +92,32 @@ class Station:
         await self.store.write(work)
         return f"d-{number}"
 
+    async def roll_back(self, release: str, **settings: Any) -> str:
+        """A rollback to a release that is there, queued. `settings` become the release's."""
+        self.made += 1
+        new = NewDeployment(
+            id=f"d-{self.made}", project="p-1", environment="staging", target="p-1/staging", release=release, kind="rollback", author="ann"
+        )
+
+        async def work(tx: Tx) -> None:
+            if settings:
+                told = json.dumps({"adapter": "twin", **settings})
+                await tx.execute("UPDATE releases SET settings = :settings WHERE id = :id", settings=told, id=release)
+            await deployments.create(tx, new)
+            await EmbeddedQueue().put(tx, DEPLOYMENTS, [new.id])
+
+        await self.store.write(work)
+        return new.id
+
+    async def watching(self, loco: Loco | None = None) -> str:
+        """A second release that hangs in its watch."""
+        self.adapter.hangs = {"watch"}
+        deployment = await self.ask()
+        while (await self.row(deployment)).step != "watch":
+            await (loco or self.loco).turn()
+            await asyncio.sleep(0.01)
+        return deployment
+
     async def row(self, deployment: str) -> DeploymentRow:
         row = await self.store.read(lambda tx: deployments.get(tx, deployment))
         assert row is not None
@@ -122,6 +148,63 @@ async def station(tmp_path: Path) -> AsyncIterator[Station]:
     yield made
     await made.loco.close()
     await store.close()
+
+
+async def test_a_rollback_has_what_is_in_its_watch_go_back_by_one_cut_and_runs_no_command_again(station: Station) -> None:
+    first = await station.ask()
+    await station.settle()
+    second = await station.watching()
+    rollback = await station.roll_back("v-1")
+    await station.loco.turn()  # no time passes: nothing of the watch is waited for
+    await asyncio.wait([station.loco.driven[second].task])
+    station.adapter.hangs.clear()
+    await station.settle()
+
+    reverted, live = await station.row(second), await station.row(rollback)
+    assert (reverted.state, reverted.reason) == ("reverted", f"rolled back by {rollback}")
+    assert (live.state, live.previous) == ("live", "v-1")
+    assert (station.platform.traffic, set(station.platform.running)) == ("v-1", {"v-1"})
+    assert station.platform.commands == [first, second]
+    told = await station.store.read(lambda tx: journal.since(tx, 0, limit=1000))
+    assert [event.data["by"] for event in told if event.kind == "deployment.rolling_back" and event.stream == second] == [rollback]
+
+
+async def test_a_rollback_that_something_else_holds_up_or_that_wants_another_release_leaves_the_watch_alone(station: Station) -> None:
+    for _ in range(2):
+        await station.ask()
+        await station.settle()
+    second = await station.watching()
+    older = await station.roll_back("v-1")
+    for _ in range(3):
+        await station.loco.turn()
+    assert (await station.row(second)).asked == ""
+    frozen = await station.roll_back("v-2", freeze=[{"from": [4, 16, 0], "to": [0, 8, 0], "zone": "UTC"}])
+    for _ in range(3):
+        await station.loco.turn()
+    assert (await station.row(second)).asked == ""
+    assert [one["for"] for one in (await station.row(frozen)).waits] == ["freeze", "target"]
+    assert (await station.row(older)).state == "cancelled"  # superseded
+
+    station.now += timedelta(days=3)
+    await station.loco.turn()
+    assert (await station.row(second)).asked == f"rollback:{frozen}"
+
+
+async def test_a_rollback_of_a_watch_whose_loco_has_died_is_what_the_next_one_does_first(station: Station) -> None:
+    await station.ask()
+    await station.settle()
+    second = await station.watching()
+    await station.loco.close()
+    rollback = await station.roll_back("v-1")
+    after = station.another(holder="l2")
+    while (await station.row(second)).state != "reverted":
+        await after.turn()
+        await asyncio.sleep(0.01)
+    station.adapter.hangs.clear()
+    await station.settle(after)
+
+    assert [(await station.row(one)).state for one in (second, rollback)] == ["reverted", "live"]
+    assert (station.platform.traffic, set(station.platform.running)) == ("v-1", {"v-1"})
 
 
 async def test_what_is_queued_is_brought_on_and_leaves_loco_idle(station: Station) -> None:

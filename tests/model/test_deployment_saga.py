@@ -126,6 +126,18 @@ def test_a_cancel_before_the_switch_undoes_and_one_after_it_goes_back_or_keeps()
         advance(replay(before("health")), E.KEPT)
 
 
+def test_a_rollback_takes_back_a_watch_and_nothing_before_or_after_it() -> None:
+    for saga in (replay(before("watch")), replay([*before("watch"), E.BEGUN]), replay([*before("watch"), E.BEGUN, E.INTERRUPTED])):
+        back = advance(saga, E.ROLLED_BACK)
+        assert (back.direction, back.step.name) == (Direction.BACK, "switch")
+        while back.phase is not Phase.ENDED:
+            back = advance(advance(back, E.BEGUN), E.DONE)
+        assert back.state is DeploymentState.REVERTED
+    for step in ("switch", "retire", "done"):
+        with pytest.raises(IllegalMove):
+            advance(replay([*before(step), E.BEGUN]), E.ROLLED_BACK)
+
+
 def test_an_undo_that_fails_waits_for_a_person_and_an_interrupted_one_is_done_again() -> None:
     undoing = replay([*before("watch"), E.BEGUN, E.FAILED, E.BEGUN])
 

@@ -219,9 +219,7 @@ async def _retire(work: Work) -> Mapping[str, Any]:
     deadline = time.monotonic() + grace_s
     status = await ask(work, lambda keeper: keeper.status())
     for old in sorted(set(status.services) - {work.release.id}):
-        while status.counted(old).in_flight > 0 and time.monotonic() < deadline:
-            await asyncio.sleep(POLL_S)
-            status = await ask(work, lambda keeper: keeper.status())
+        status = await service.drained(work, old, deadline)
         await ask(work, lambda keeper, old=old: keeper.stop_service(old, grace_s=grace_s))  # type: ignore[misc]
     counted = {release: status.counted(release) for release in {work.release.id, work.previous.id if work.previous else work.release.id}}
     requests, dropped = sum(one.requests for one in counted.values()), sum(one.dropped for one in counted.values())

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping
 from typing import Any
 
 from sparki_daemon.loco.adapters.process import shipping
 from sparki_daemon.loco.adapters.process.door import ask
 from sparki_daemon.loco.adapters.process.wishes import wishes_of
-from sparki_daemon.loco.keeper.client import Service
+from sparki_daemon.loco.keeper.client import Service, Status
 from sparki_daemon.loco.protocol import Release, Seen, Sight, StepFailed, Strategy, Work
 
 POLL_S = 0.02
@@ -39,6 +40,7 @@ async def undo(work: Work) -> None:
     if before is not None and before.id == work.release.id:
         return
     wishes = wishes_of(work.release.settings)
+    await drained(work, work.release.id, time.monotonic() + wishes.grace_s)
     await ask(work, lambda keeper: keeper.stop_service(work.release.id, grace_s=wishes.grace_s))
     if before is None or wishes.strategy is not Strategy.RECREATE:
         return
@@ -51,6 +53,13 @@ async def undo(work: Work) -> None:
             return
         await asyncio.sleep(POLL_S)
     raise StepFailed(f"release {before.id} was started again, and does not listen")
+
+
+async def drained(work: Work, release: str, deadline: float) -> Status:
+    """What the keeper says when a release that has no more traffic has answered what it was asked, or has had its time (monotonic)."""
+    while (status := await ask(work, lambda keeper: keeper.status())).counted(release).in_flight > 0 and time.monotonic() < deadline:
+        await asyncio.sleep(POLL_S)
+    return status
 
 
 async def _start(work: Work, release: Release) -> Service:
