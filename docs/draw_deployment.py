@@ -7,6 +7,7 @@ from html import escape
 from pathlib import Path
 
 from sparki_daemon.model.deployment import STEPS, Act, Direction, Phase, Saga, SagaEvent, advance, next_act
+from sparki_daemon.model.job import IllegalMove
 
 ROW, TOP, BOX = 62, 96, 40  # pixels: a row, the first row's box, a box's height
 LEFT, LEFT_WIDTH = 40, 330
@@ -69,7 +70,8 @@ def _failures() -> Iterator[str]:
         if after.direction is Direction.BACK:
             yield _line(LEFT + LEFT_WIDTH, y, RIGHT, _y(after.at) + 22, "no")
             words = _end(after)
-        texts.append(_text(LEFT + LEFT_WIDTH + 10, y - 5, "f", f"fails: {words}"))
+        why = "fails, or a rollback" if _may(index, SagaEvent.ROLLED_BACK) else "fails"
+        texts.append(_text(LEFT + LEFT_WIDTH + 10, y - 5, "f", f"{why}: {words}"))
     yield from texts  # over the lines, not under them
 
 
@@ -89,6 +91,15 @@ def _doing(index: int) -> Saga:
     for _ in range(index):
         saga = advance(advance(saga, SagaEvent.BEGUN), SagaEvent.DONE)
     return advance(saga, SagaEvent.BEGUN)
+
+
+def _may(index: int, event: SagaEvent) -> bool:
+    """Whether the event may happen in the middle of a step."""
+    try:
+        advance(_doing(index), event)
+    except IllegalMove:
+        return False
+    return True
 
 
 def _killed_at(index: int) -> Saga:

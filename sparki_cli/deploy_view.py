@@ -20,7 +20,15 @@ WORDS = {  # what happened to a step, by the event of its saga
     "seen_unclear": "unknown",
 }
 EXCERPT_LINES = 20
-GLYPHS = {"done": "success", "failed": "failure", "undone": "cancelled", "unknown": "lost", "running": "running", "undoing": "running"}
+GLYPHS = {
+    "done": "success",
+    "failed": "failure",
+    "skipped": "skipped",
+    "undone": "cancelled",
+    "unknown": "lost",
+    "running": "running",
+    "undoing": "running",
+}
 
 
 class DeployView:
@@ -74,8 +82,11 @@ class DeployView:
         word = {"done": "undone", "failed": "unknown"}.get(data["event"]) if back else WORDS.get(data["event"])
         if word is None:
             return []
-        step.update(status=word, reason=data.get("reason") or "", finished=time)
-        if not back and step["started"]:
+        given = data.get("data") or {}
+        if not back and "skipped" in given:
+            word = "skipped"
+        step.update(status=word, reason=data.get("reason") or given.get("skipped", ""), finished=time)
+        if not back and step["started"] and word != "skipped":
             step["took_ms"] = max(0, milliseconds(time) - milliseconds(step["started"]))  # the clock may be set back
         return [step]
 

@@ -111,6 +111,8 @@ def _cancelled(shown: dict[str, Any], *, keep: bool) -> str:
     """What becomes of one whose end was asked for."""
     if shown["status"] == "cancelled":
         return "is cancelled"
+    if shown["asked"].startswith("rollback:"):
+        return f"is taken back already, by {shown['asked'].removeprefix('rollback:')}"
     if shown["asked"] == "keep":
         switched = any(step["name"] == "switch" and step["status"] == "done" for step in shown["steps"])
         return "stays, and is watched no longer" if switched else "stays, and is not watched, if its switch succeeds"

@@ -55,7 +55,10 @@ def deployment_view(
 
 
 def steps_of(moves: Iterable[MoveRow]) -> list[dict[str, Any]]:
-    """Every step with what became of it: `pending`, `running`, `done`, `failed`, `cancelled`, `unknown`, `undoing` or `undone`."""
+    """Every step with what became of it.
+
+    That is `pending`, `running`, `done`, `skipped`, `failed`, `cancelled`, `unknown`, `undoing` or `undone`.
+    """
     found: list[dict[str, Any]] = [
         {"name": rule.name, "does": rule.does, "status": "pending", "reason": "", "started": None, "finished": None, "took_ms": None}
         for rule in STEPS
@@ -68,7 +71,7 @@ def steps_of(moves: Iterable[MoveRow]) -> list[dict[str, Any]]:
         elif move.event is SagaEvent.BEGUN:
             step.update(status="running", started=step["started"] or move.time, finished=None)
         elif move.event in _ENDED:
-            _end(step, move, _ENDED[move.event])
+            _end(step, move, "skipped" if "skipped" in move.data else _ENDED[move.event])
         saga = advance(saga, move.event)
     return found
 
@@ -83,8 +86,8 @@ def _back(step: dict[str, Any], move: MoveRow) -> None:
 
 
 def _end(step: dict[str, Any], move: MoveRow, status: str) -> None:
-    step.update(status=status, reason=move.data.get("reason", ""), finished=move.time)
-    if step["started"]:
+    step.update(status=status, reason=move.data.get("reason") or move.data.get("skipped", ""), finished=move.time)
+    if step["started"] and status != "skipped":
         step["took_ms"] = milliseconds(step["started"], move.time)
 
 

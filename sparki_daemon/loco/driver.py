@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from sparki_daemon.loco.limits import LOOK_S, limit_s
-from sparki_daemon.loco.protocol import Seen, StepFailed, Steps, Work
+from sparki_daemon.loco.protocol import Seen, Sight, StepFailed, Steps, Work
 from sparki_daemon.model.deployment import SWITCH, WATCH, Act, Direction, Phase, Saga, SagaEvent, next_act
 from sparki_daemon.model.problem import SparkiError
 from sparki_daemon.store import deployments, environments
@@ -19,6 +19,8 @@ from sparki_daemon.store.protocol import Store, Tx
 
 log = logging.getLogger("sparki.loco")
 AGAIN_S = 0.5
+OF_NEW = ("release_command", "watch")  # not of a rollback to what serves already: its command has run, and there is nothing to go back to
+SKIPPED = {"skipped": "the release serves already"}
 _SEEN = {
     Seen.DONE: SagaEvent.SEEN_DONE,
     Seen.ABSENT: SagaEvent.SEEN_ABSENT,
@@ -104,16 +106,19 @@ class Driver:
         await self._move(event, reason=reason, data=data)
 
     async def _done(self, step: str) -> Mapping[str, Any]:
-        serves = self._work.previous is not None and self._work.previous.id == self._work.release.id
-        if step == "release_command" and self._claimed.kind == "rollback" and serves:
-            return {"skipped": "the release serves already"}  # warm: its command has run, and nothing of it is started anew
-        return await self._adapter.do(step, self._work)
+        return dict(SKIPPED) if self._skips(step) else await self._adapter.do(step, self._work)
+
+    async def _looked(self, step: str) -> Sight:
+        return Sight(Seen.DONE, SKIPPED) if self._skips(step) else await self._adapter.look(step, self._work)
+
+    def _skips(self, step: str) -> bool:
+        return step in OF_NEW and self._claimed.kind == "rollback" and self._work.serves
 
     async def _look(self) -> None:
         step = self._saga.step.name
         try:
             async with asyncio.timeout(self._limit_s() + LOOK_S):
-                sight = await self._adapter.look(step, self._work)
+                sight = await self._looked(step)
         except StepFailed as failed:
             await self._move(SagaEvent.SEEN_UNCLEAR, reason=str(failed))
             return

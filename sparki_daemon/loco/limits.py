@@ -18,7 +18,7 @@ LIMITS_S: Mapping[str, float] = {  # beside what the environment itself asks for
     "done": 60,
 }
 HOOK_S = 3600.0  # a hook before runs with `prepare`
-GRACES = {"start": 1, "retire": 2}  # how often a step may wait for the old release's grace
+GRACES = {"start": 2, "retire": 2}  # how often a step, or its undoing, may wait for a release's grace: to answer, and to end
 WATCH_PROBES = 10  # that a watch may go on for beyond its window: it does not end on a bad one
 LOOK_S = 60.0  # more than doing the step: a look may first wait for its end
 DEFAULT_WITHIN_S = DEFAULT_WATCH_S = DEFAULT_GRACE_S = 30.0

@@ -73,6 +73,11 @@ class Work:
     tell: Callable[[str], None]  # one line of progress, for people
     log: str  # path of the deployment's log, for what commands print
 
+    @property
+    def serves(self) -> bool:
+        """The release is what was live already when the deployment began."""
+        return self.previous is not None and self.previous.id == self.release.id
+
 
 class Seen(StrEnum):
     """What a look at the platform found of a step that somebody else began."""

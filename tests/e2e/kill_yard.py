@@ -146,21 +146,33 @@ class KillYard(Shop):
         """A deployment that meets this kill, followed to this end by the command. What must hold afterwards is checked."""
         before, commands = self.live(), self.ran()
         if kill is not None:
-            self.deaths += len(kill.victims)
-            if self.deaths > FRESH:
-                self.deaths = 0
-                self.sparki("daemon", "stop")
-            (self.side / "kill.new").write_text(json.dumps(asdict(kill)))
-            (self.side / "kill.new").rename(self.side / "kill")
+            self.spare(kill)
+            self.arm(kill)
         last = self.json("deploy", "staging", code=0 if end == "live" else 1)["data"]
         if kill is not None:
-            until((self.side / "killed").exists, f"{kill} is met, by {last}")  # a death after the last move comes when all has been told
-            (self.side / "killed").unlink()
+            self.met(kill)
         release = str(last["release"])
         assert (last["status"], bool(last["reason"])) == (end, end != "live"), (kill, last)
         assert self.starts.read_text().split().count(release) <= (1 if self.turns != "crash" else 99), kill
         assert self.ran() - commands <= 1, kill
         self.check(release if end == "live" else before)
+
+    def spare(self, kill: Kill) -> None:
+        """Count its deaths beforehand, and have a new daemon before there are too many of them."""
+        self.deaths += len(kill.victims)
+        if self.deaths > FRESH:
+            self.deaths = 0
+            self.sparki("daemon", "stop")
+
+    def arm(self, kill: Kill) -> None:
+        """Have this kill met by whoever comes to its moment first."""
+        (self.side / "kill.new").write_text(json.dumps(asdict(kill)))
+        (self.side / "kill.new").rename(self.side / "kill")
+
+    def met(self, kill: Kill) -> None:
+        """Wait until it was: a death after the last move comes when all has been told."""
+        until((self.side / "killed").exists, f"{kill} is met")
+        (self.side / "killed").unlink()
 
     def live(self) -> str:
         shown = self.json("env", "show", "staging")["live"]
@@ -205,7 +217,7 @@ class KillYard(Shop):
         self.asking.close()
         (self.side / "sitecustomize.py").unlink(missing_ok=True)
         with contextlib.suppress(AssertionError):
-            self.sparki("env", "down", "staging", "--yes")
+            self.down()
         super().end()
 
 

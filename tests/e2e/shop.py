@@ -75,5 +75,13 @@ class Shop:
             time.sleep(0.05)
         raise AssertionError(shown)
 
+    def down(self) -> None:
+        """End the service, also where a test failed while a deployment was under way."""
+        for word in ("running", "waiting"):
+            for one in (one for one in self.json("deployments")["deployments"] if one["status"] == word):
+                self.sparki("cancel", one["id"])
+                self.wait_for(one["id"], "cancelled", "reverted", "failed", "live")
+        self.sparki("env", "down", "staging", "--yes")
+
     def end(self) -> None:
         subprocess.run([*SPARKI, "daemon", "stop", "--force"], env=self.environ, cwd=self.root, capture_output=True, check=False)

@@ -18,6 +18,8 @@ from typing import Any
 import pytest
 from twin import Died, Platform, TwinAdapter
 
+from sparki_daemon.engine.deploy_views import steps_of
+from sparki_daemon.engine.subsystems.going_back import before_live
 from sparki_daemon.loco.loco import Loco
 from sparki_daemon.model.problem import Problem, SparkiError
 from sparki_daemon.queue.embedded import EmbeddedQueue
@@ -165,6 +167,8 @@ async def test_a_rollback_has_what_is_in_its_watch_go_back_by_one_cut_and_runs_n
     assert (live.state, live.previous) == ("live", "v-1")
     assert (station.platform.traffic, set(station.platform.running)) == ("v-1", {"v-1"})
     assert station.platform.commands == [first, second]
+    moves = await station.store.read(lambda tx: deployments.moves_of(tx, rollback))
+    assert [step["name"] for step in steps_of(moves) if step["status"] == "skipped"] == ["release_command", "watch"]
     told = await station.store.read(lambda tx: journal.since(tx, 0, limit=1000))
     assert [event.data["by"] for event in told if event.kind == "deployment.rolling_back" and event.stream == second] == [rollback]
 
@@ -188,6 +192,34 @@ async def test_a_rollback_that_something_else_holds_up_or_that_wants_another_rel
     station.now += timedelta(days=3)
     await station.loco.turn()
     assert (await station.row(second)).asked == f"rollback:{frozen}"
+
+
+async def test_a_rollback_that_is_asked_for_twice_goes_back_by_one_however_far_the_first_has_come(station: Station) -> None:
+    for _ in range(2):
+        await station.ask()
+        await station.settle()
+    third = await station.watching()
+
+    async def before(tx: Tx) -> str:
+        return (await before_live(tx, "p-1", "staging")).id
+
+    assert await station.store.read(before) == "v-2"
+    station.adapter.undo_hangs = {"start"}
+    first = await station.roll_back("v-2")
+    while (await station.row(third)).step != "start":  # the cut is over: what is live is v-2 again
+        await station.loco.turn()
+        await asyncio.sleep(0.01)
+    known = await station.store.read(lambda tx: environments.get(tx, "p-1", "staging"))
+    assert known is not None
+    assert known.live == "v-2"
+    assert await station.store.read(before) == "v-2"
+    second = await station.roll_back("v-2")
+    station.adapter.undo_hangs.clear()
+    station.adapter.hangs.clear()
+    await station.settle()
+
+    assert [(await station.row(one)).state for one in (third, first, second)] == ["reverted", "cancelled", "live"]
+    assert await station.store.read(before) == "v-1"
 
 
 async def test_a_rollback_of_a_watch_whose_loco_has_died_is_what_the_next_one_does_first(station: Station) -> None:

@@ -37,6 +37,7 @@ class TwinAdapter:
     hangs: set[str] = field(default_factory=set)
     unclear: set[str] = field(default_factory=set)
     undo_fails: set[str] = field(default_factory=set)
+    undo_hangs: set[str] = field(default_factory=set)
     name: str = "twin"
     done: list[str] = field(default_factory=list)
     undone: list[str] = field(default_factory=list)
@@ -80,6 +81,8 @@ class TwinAdapter:
         self._die(f"before:undo:{step}")
         if step in self.undo_fails:
             raise StepFailed("it does not let itself be undone")
+        while step in self.undo_hangs:
+            await asyncio.sleep(0.01)
         if step == "start" and self.platform.running.get(work.release.id) == work.deployment:
             del self.platform.running[work.release.id]
         elif step == "switch" and self.platform.traffic == work.release.id:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sparki_daemon.model.problem import ExitCode, Problem, SparkiError
-from sparki_daemon.store import environments, releases
+from sparki_daemon.store import deployments, environments, releases
 from sparki_daemon.store.deployments_of_release import once_live
 from sparki_daemon.store.protocol import Tx
 from sparki_daemon.store.releases import ReleaseRow
@@ -20,7 +20,13 @@ async def live_release(tx: Tx, project: str, environment: str) -> ReleaseRow:
 
 
 async def before_live(tx: Tx, project: str, environment: str) -> ReleaseRow:
-    """The release that was live before the present one. Raises SparkiError: `nothing_live`, `nothing_before`."""
+    """The release that was live before the present one; while one is taken back for a rollback, that which served before it all the time.
+
+    Raises SparkiError: `nothing_live`, `nothing_before`.
+    """
+    holder = await deployments.get(tx, await deployments.target_holder(tx, f"{project}/{environment}") or "")
+    if holder is not None and holder.asked.startswith(deployments.ROLLBACK) and (back := await releases.get(tx, holder.previous)):
+        return back  # asked for twice, it goes back by one, however far the first has come
     past = await once_live(tx, project, environment)
     try:
         live = await live_release(tx, project, environment)

@@ -23,13 +23,14 @@ async def healthy(work: Work) -> Mapping[str, Any]:
     health = wishes_of(work.release.settings).health
     deadline, good, wrong = time.monotonic() + health.within_s, 0, "it does not listen on $PORT"
     say = Repeats(work.tell)
+    wanted = 1 if work.serves else health.successes  # no cut hangs on what serves already
     while True:
         found = await _alive(work)
         if found.listening:
             wrong = await _probe(found, health)
             good = 0 if wrong else good + 1
-        say(wrong or f"{f'GET {health.path} answered {health.status}' if health.path else 'it listens'}: {good} of {health.successes}")
-        if good >= health.successes:
+        say(wrong or f"{f'GET {health.path} answered {health.status}' if health.path else 'it listens'}: {good} of {wanted}")
+        if good >= wanted:
             return {"port": found.port}
         if time.monotonic() >= deadline:
             last = f": {wrong}" if wrong else ", only now and then"

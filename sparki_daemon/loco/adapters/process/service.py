@@ -36,9 +36,9 @@ async def look(work: Work) -> Sight:
 
 async def undo(work: Work) -> None:
     """Stop the new release, unless it was live before; where the old one was ended for it, start that again."""
-    before = work.previous
-    if before is not None and before.id == work.release.id:
+    if work.serves:
         return
+    before = work.previous
     wishes = wishes_of(work.release.settings)
     await drained(work, work.release.id, time.monotonic() + wishes.grace_s)
     await ask(work, lambda keeper: keeper.stop_service(work.release.id, grace_s=wishes.grace_s))
