@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from collections.abc import Callable
 from sparki_daemon.system.files import remove_tree
 
 IN_WORK = ("workspace", "home", "tmp")
+FILLED = ".source"  # in a work folder: a workspace that an earlier job left, as git had filled it
 ENV_FILES = ("output", "env", "path", "state", "step_summary")
 
 
@@ -28,7 +30,10 @@ class Folders:
 
         What lies there from a former attempt goes first, but for what `work` has where the job goes on in it `again`. Raises OSError.
         """
-        if not again and not self._take(work, _beside_run(work), 0o755):
+        if again:  # people may have worked in it, and may still
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(f"{work}/{FILLED}.index")
+        elif not self._take(work, _beside_run(work), 0o755):
             for name in IN_WORK:
                 os.mkdir(f"{work}/{name}", 0o755)
         if not self._take(temp, os.path.dirname(temp), 0o700):
@@ -43,8 +48,15 @@ class Folders:
             _remove(temp)
 
     def put_away_work(self, work: str) -> None:
-        """The same for its work folder; it may be large, so after the job's end was told."""
-        if not self._keep(work, _beside_run(work), 0o755, IN_WORK, _is_empty_folder):
+        """The same for its work folder; it may be large, so after the job's end was told.
+
+        What git had put into its workspace is kept for the next job too, as far as the job has not touched it.
+        """
+        if os.path.lexists(f"{work}/{FILLED}.index"):
+            kept = self._keep_filled(work)
+        else:
+            kept = self._keep(work, _beside_run(work), 0o755, IN_WORK, _is_empty_folder)
+        if not kept:
             _remove(work)
 
     def close(self) -> None:
@@ -71,6 +83,26 @@ class Folders:
             os.mkdir(path, mode)
         return False
 
+    def _keep_filled(self, work: str) -> bool:
+        """Keep a work folder that was filled from the source; False: it is to be removed.
+
+        It is moved first: at the end of its run the engine removes what lies in the run's folder.
+        """
+        spare = os.path.join(_beside_run(work), self._spare_name)
+        try:
+            if spare in self._spares or os.lstat(work).st_mode != stat.S_IFDIR | 0o755:
+                return False
+            os.rename(work, spare)
+        except OSError:
+            return False
+        try:
+            _leave_filled(spare)
+        except OSError:  # what can't be removed must not be met by another job
+            _remove(spare)
+        else:
+            self._spares.add(spare)
+        return True
+
     def _keep(self, path: str, beside: str, mode: int, names: tuple[str, ...], is_clean: Callable[[os.DirEntry[str]], bool]) -> bool:
         spare = os.path.join(beside, self._spare_name)
         try:
@@ -88,8 +120,8 @@ class Folders:
 
 
 def _remove(path: str) -> None:
-    """Remove a job's folder; a link that a step has put in its place goes alone, and not what it leads to."""
-    if os.path.islink(path):
+    """Remove a job's folder; what a step has put in its place goes alone, and not what a link leads to."""
+    if os.path.islink(path) or os.path.isfile(path):
         os.unlink(path)
     else:
         remove_tree(path)
@@ -98,6 +130,33 @@ def _remove(path: str) -> None:
 def _beside_run(work: str) -> str:
     """The folder that holds those of the runs: one spare serves all runs, and outlives them."""
     return os.path.dirname(os.path.dirname(work))
+
+
+def _leave_filled(work: str) -> None:
+    """Leave nothing of a job in its work folder but what git had put into its workspace, aside. Raises OSError.
+
+    What lies aside already, since the job took no source, stays: it is looked at when it is taken.
+    """
+    from sparki_daemon.source import filled  # noqa: PLC0415  # many runners never see one
+
+    kept, workspace = f"{work}/{FILLED}", f"{work}/workspace"
+    keeps = os.path.lexists(kept)
+    if not keeps and filled.tidy(workspace, kept):
+        os.rename(workspace, kept)
+        keeps = True
+    staying = (FILLED, filled.index_of(FILLED)) if keeps else ()
+    with os.scandir(work) as entries:
+        found = list(entries)
+    for entry in found:
+        if entry.name not in staying and not (entry.name in IN_WORK and _is_empty_folder(entry)):
+            _remove(entry.path)
+    for name in IN_WORK:
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(f"{work}/{name}", 0o755)
+    with os.scandir(work) as entries:
+        for entry in entries:
+            if entry.name not in staying and not _is_empty_folder(entry):
+                raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY), entry.path)
 
 
 def _is_empty_file(entry: os.DirEntry[str]) -> bool:

@@ -101,11 +101,13 @@ def checkout(
     workspace: str,
     objects_dir: str = "",
     detached: bool = False,
+    kept: str = "",
 ) -> CheckedOut:
     """Fill `workspace`, or the folder below it that the inputs name, as actions/checkout would.
 
     `inputs`: those of the step. `github`: the context; its ref and repository count. `objects_dir`: unused but for a submodule's
     synthetic commit. `detached`: the snapshot is of no branch, whatever ref the context has.
+    `kept`: where a filled workspace may lie, and is to be kept (see `fill`); only for the workspace itself.
     Raises SparkiError: `unmapped_repository`, `no_such_revision`, `path_outside_workspace`, and as `fill` does.
     """
     wanted = read_inputs(inputs)
@@ -133,6 +135,7 @@ def checkout(
         depth=wanted.fetch_depth,
         tags=wanted.fetch_tags or wanted.fetch_depth == 0,
         tag=tag,
+        kept="" if wanted.path else kept,
     )
     return CheckedOut(ref=ref, commit=source.commit, folder=folder, notes=(*source.notes, *wanted.unread, *_undone(wanted)))
 

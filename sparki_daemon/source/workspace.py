@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from collections.abc import Callable
 from enum import Enum
 
 from sparki_daemon.model.problem import Problem, SparkiError
-from sparki_daemon.source import git
+from sparki_daemon.source import filled, git
 from sparki_daemon.source.history import shallow_commits
+from sparki_daemon.source.index_file import may_hold_attributes
 from sparki_daemon.source.refs import read_refs
 from sparki_daemon.source.snapshot import Snapshot, Submodule
+from sparki_daemon.system.files import remove_tree
 
 _ORIGIN = "refs/remotes/origin/"
 _HEADS = "refs/heads/"
 _TAGS = "refs/tags/"
+_BEFORE_ALL = 1  # a time of an index: git looks into every file that changed since then, whatever else it knows of it. 0 is no time
 
 
 class Submodules(Enum):
@@ -39,6 +43,7 @@ def fill(
     depth: int = 0,
     tags: bool = True,
     tag: str = "",
+    kept: str = "",
 ) -> None:
     """Make the folder `destination` a repository at `snapshot`: HEAD, index and files agree, and `git status` is clean.
 
@@ -46,6 +51,7 @@ def fill(
     `remote`: what the user's repository calls it. `clean`: whether files that were there before go. `sparse_patterns`: see `sparse`.
     `depth`: how many commits of the history show; 0: all, with the user's remote branches, or the local ones that were never pushed.
     `tags`: whether all tags are there too; else only `tag`, a full ref name, if any.
+    `kept`: where a workspace may lie that was filled before (`filled`), to be used, and where one of this source is to be kept.
     Objects are borrowed from the user's repository and our object folder, never linked or copied.
     Raises SparkiError `missing_object`, `disk_full`, `cannot_write`, `git_failed`.
     """
@@ -53,14 +59,16 @@ def fill(
     folder = os.path.join(destination, ".git")
     try:
         index = _make_room(destination, clean=clean)
+        if index or not filled.suits(snapshot, sparse=sparse_patterns is not None):
+            kept = ""
+        index = index or (_take(kept, destination) if kept else b"")
         refs = _users_refs(snapshot, remote, whole=depth <= 0, tags=tags, tag=tag)
         shown = shallow_commits(snapshot, depth, refs.values() if depth > 0 else ())
         _write_repository(snapshot, folder, branch, _config(snapshot, origin, submodules, sparse=sparse_patterns is not None))
-        _write(folder, "index", index)
         _write(folder, "info/sparse-checkout", os.fsencode(sparse_patterns or ""))
         _write(folder, "shallow", "".join(f"{commit}\n" for commit in shown).encode())
         _write(folder, "packed-refs", _packed_refs(refs, remote, branch, snapshot.commit))
-        _read_tree(snapshot, destination, folder)
+        _put_files(snapshot, destination, index, kept)
     except OSError as error:
         raise git.os_problem(error, "the workspace can't be filled") from error
     if submodules is not Submodules.NONE:
@@ -75,10 +83,52 @@ def _fill_submodule(module: Submodule, destination: str, inner: Submodules, dept
         fill(module.snapshot, folder, submodules=inner, depth=depth, tags=tags)
 
 
-def _read_tree(snapshot: Snapshot, destination: str, folder: str) -> None:
-    """Index and files from the tree, by one process. The job's settings do not count yet: no filter, no hook."""
+def _take(kept: str, destination: str) -> bytes:
+    """The index of the files that lay at `kept`, and are in `destination` now; empty: there are none."""
+    try:
+        return filled.take(kept, destination)
+    except OSError:  # what can't be used, or removed, by us
+        _empty(destination)
+        remove_tree(kept)
+        return b""
+
+
+def _put_files(snapshot: Snapshot, destination: str, index: bytes, kept: str) -> None:
+    """Fill the working tree; with an `index` it holds files already. Where that comes to nothing it is filled as an empty one."""
+    folder = os.path.join(destination, ".git")
+    if index:
+        _write(folder, "index", index)
+        os.utime(os.path.join(folder, "index"), (_BEFORE_ALL, _BEFORE_ALL))
+    try:
+        written = _read_tree(snapshot, destination, folder)
+        again = bool(index and kept) and may_hold_attributes(written)  # they say how files are written, those too that were there before
+    except SparkiError:
+        if not (index and kept):
+            raise
+        again = True  # an empty folder is less likely to fail, and tells it if it does
+    if again:
+        _empty(destination)
+        written = _read_tree(snapshot, destination, folder)
+    if kept:
+        filled.note(written, kept)
+
+
+def _empty(destination: str) -> None:
+    """Take all files from a workspace whose repository stays, if it has one, and its index."""
+    for name in os.listdir(destination):
+        if name != ".git":
+            remove(os.path.join(destination, name))
+    for name in ("index", "index.lock"):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(os.path.join(destination, ".git", name))
+
+
+def _read_tree(snapshot: Snapshot, destination: str, folder: str) -> bytes:
+    """Index and files from the tree, by one process; gives the index. The job's settings do not count yet: no filter, no hook."""
     env = {**git.ISOLATED, "GIT_DIR": folder, "GIT_WORK_TREE": destination}
     git.run(["read-tree", "--reset", "-u", snapshot.tree], cwd=destination, env=env).checked()
+    with open(os.path.join(folder, "index"), "rb") as file:
+        return file.read()
 
 
 def _make_room(destination: str, *, clean: bool) -> bytes:

@@ -7,6 +7,7 @@ import os
 from sparki_daemon.model.problem import SparkiError
 from sparki_daemon.pipeline.actions import NATIVE
 from sparki_daemon.runner.actions.call import Call
+from sparki_daemon.runner.workspace import FILLED
 from sparki_daemon.source.checkout import checkout
 from sparki_daemon.source.snapshot import from_json
 
@@ -24,6 +25,7 @@ def main(call: Call) -> int:
             detached=call.run["source"]["branch"] is None,
             workspace=call.workspace,
             objects_dir=os.path.join(call.work, "objects"),
+            kept=os.path.join(call.work, FILLED),
         )
     except SparkiError as error:
         for problem in error.problems:
