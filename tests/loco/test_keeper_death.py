@@ -40,6 +40,33 @@ def test_a_killed_keeper_cuts_nothing_and_its_successor_adopts_all(place):
     assert place.get() == "r-secret"
 
 
+def test_a_keeper_that_was_stopped_is_ended_by_who_acts_alone_and_nothing_is_cut(place, monkeypatch):
+    monkeypatch.setattr("sparki_daemon.loco.keeper.client.MUTE_S", 1.0)
+    place.serve("r-1")
+    before = place.keeper.status()
+    with Load(place) as load:
+        os.kill(before.pid, signal.SIGSTOP)
+        with Keeper(place.folder) as looking, pytest.raises(SparkiError, match="it does not answer"):
+            looking._ask({"do": "status"}, limit_s=0.2)
+        assert held.holder(place.folder + "/keeper.lock").pid == before.pid
+        told = place.keeper._ask({"do": "status"}, limit_s=5.0)
+    assert load.failures == []
+    after = place.keeper.status()
+    assert told["pid"] == after.pid != before.pid
+    assert (after.front_pid, after.services["r-1"].pid) == (before.front_pid, before.services["r-1"].pid)
+
+
+def test_a_keeper_that_takes_its_time_for_what_it_is_asked_is_left_alone(place):
+    place.serve("r-1")
+    before = place.keeper.status()
+    place.run("r-2", "trap '' TERM; sleep 600")
+    until(lambda: place.service("r-2").condition == "running")
+
+    with pytest.raises(SparkiError, match="it does not answer"):
+        place.keeper._ask({"do": "stop_service", "release": "r-2", "grace_s": 5.0}, limit_s=0.1)
+    assert place.keeper.status().pid == before.pid
+
+
 @pytest.mark.parametrize("together", [True, False], ids=["together", "one after the other"])
 def test_a_service_whose_keeper_and_minder_were_killed_is_ended_and_started_again(place, together):
     place.serve("r-1")

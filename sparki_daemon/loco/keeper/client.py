@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import socket
 import sys
 import time
@@ -17,9 +18,12 @@ from types import TracebackType
 from typing import Any, Self
 
 from sparki_daemon.loco.keeper.launch import launch
+from sparki_daemon.loco.keeper.state import LOCK_NAME
 from sparki_daemon.model.problem import ExitCode, Problem, SparkiError
+from sparki_daemon.system import held, process
 
 ANSWER_LIMIT_S = 30.0
+MUTE_S = 5.0  # to say how it is: a keeper does nothing that takes so long
 PATH_LIMIT_BYTES = 100  # of a Unix socket's address
 TRIES = 5
 
@@ -89,10 +93,14 @@ class Status:
 
 
 class Keeper:
-    """An environment's keeper, as one deployment with its fencing token sees it. Use as a context, or close it."""
+    """An environment's keeper, as one deployment with its fencing token sees it. Use as a context, or close it.
 
-    def __init__(self, folder: str, *, deployment: str = "", epoch: int = 0) -> None:
+    For who is `acting` one that was stopped, or hangs, is ended, and its successor asked: nothing is cut by that.
+    """
+
+    def __init__(self, folder: str, *, deployment: str = "", epoch: int = 0, acting: bool = False) -> None:
         self.folder = folder
+        self._acting = acting or epoch > 0
         self._fence = {"deployment": deployment, "epoch": epoch}
         self._link: socket.socket | None = None
         self._file: Any = None
@@ -183,7 +191,7 @@ class Keeper:
 
     def _ask(self, message: dict[str, Any], *, limit_s: float = ANSWER_LIMIT_S) -> dict[str, Any]:
         deadline = time.monotonic() + limit_s
-        problem = "it does not answer"
+        problem, ended = "it does not answer", False
         for attempt in range(TRIES):
             try:
                 if self._link is None:
@@ -191,7 +199,10 @@ class Keeper:
                 answer = self._exchange(message, deadline)
             except TimeoutError:
                 self.close()
-                break
+                if ended or not self._acting or not self._end_mute():
+                    break
+                ended, deadline = True, time.monotonic() + limit_s
+                continue
             except (OSError, ValueError) as error:
                 problem = str(error)
                 self.close()
@@ -207,6 +218,20 @@ class Keeper:
             self.close()
             time.sleep(0.2)
         raise _error({"code": "keeper_unreachable", "message": f"the keeper of {self.folder} can't be asked: {problem}", "hint": ""})
+
+    def _end_mute(self) -> bool:
+        """End a keeper that does not even say how it is. False: it does, so it is only what was asked for that takes its time."""
+        try:
+            self._connect()
+            self._exchange({"do": "status"}, time.monotonic() + MUTE_S)
+            return False
+        except TimeoutError:
+            _kill(held.holder(os.path.join(self.folder, LOCK_NAME)))
+        except (OSError, ValueError):
+            pass  # it has gone meanwhile
+        finally:
+            self.close()
+        return True
 
     def _exchange(self, message: dict[str, Any], deadline: float) -> dict[str, Any]:
         link = self._link
@@ -237,6 +262,17 @@ class Keeper:
             link.close()
             raise
         self._link, self._file = link, link.makefile("rb")
+
+
+def _kill(keeper: process.Identity | None) -> None:
+    """End a keeper, and wait until it is gone: until then its socket lets callers in."""
+    if keeper is None:
+        return
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(keeper.pid, signal.SIGKILL)
+    deadline = time.monotonic() + MUTE_S
+    while process.alive(keeper) and time.monotonic() < deadline:
+        time.sleep(0.005)
 
 
 @contextlib.contextmanager

@@ -11,9 +11,10 @@ import sys
 import time
 
 from sparki_daemon.loco.keeper.keeper import SOCKET_NAME, Keeper
+from sparki_daemon.loco.keeper.state import LOCK_NAME
 from sparki_daemon.system import held, process
 
-LOCK_NAME, LOG_NAME = "keeper.lock", "keeper.log"
+LOG_NAME = "keeper.log"
 START_LIMIT_S = 10.0
 BACKLOG = 64
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from sparki_daemon.system import files
 
-STATE_NAME = "keeper.json"
+STATE_NAME, LOCK_NAME = "keeper.json", "keeper.lock"
 FORMAT = 1
 
 

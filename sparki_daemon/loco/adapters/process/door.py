@@ -45,9 +45,9 @@ def ask_anyhow(folder: str, question: Callable[[Keeper], T]) -> T:
     return _asked(Keeper(folder), question)
 
 
-def running_status(folder: str) -> Status | None:
+def running_status(folder: str, *, acting: bool = False) -> Status | None:
     """What the keeper says, blocking; None where none runs. Starts none. Raises StepFailed."""
-    with Keeper(folder) as keeper:
+    with Keeper(folder, acting=acting) as keeper:
         return _asked(keeper, lambda asked: asked.status()) if keeper.runs() else None
 
 
@@ -56,7 +56,7 @@ def revived_status(folder: str) -> Status | None:
 
     For whoever acts: a keeper that is gone for a moment must not be taken for an environment in which nothing runs. Raises StepFailed.
     """
-    if status := running_status(folder):
+    if status := running_status(folder, acting=True):
         return status
     left = state_of(folder)
     return ask_anyhow(folder, lambda keeper: keeper.status()) if left.services or left.fronts else None
