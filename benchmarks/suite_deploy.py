@@ -15,6 +15,7 @@ from statistics import median
 from types import TracebackType
 from typing import Any, Self
 
+from benchmarks import deploy_waits
 from benchmarks.deploy_crowd import brought
 from benchmarks.desk import Desk
 from benchmarks.report import Row, megabytes
@@ -80,6 +81,7 @@ def measured(port: int, kind: str) -> float:
 
 
 def rows(desk: Desk, rounds: int) -> Iterator[Row]:
+    yield from deploy_waits.rows(desk, rounds)
     with Stage(str(desk.folder / "environment")) as stage:
         direct = stage.start("r-0")
         stage.keeper.set_upstream("r-0")

@@ -9,11 +9,10 @@ import socket
 import struct
 
 from sparki_daemon.loco.keeper.problem import KeeperError
-from sparki_daemon.system import process
+from sparki_daemon.system import listeners, process
 
 BACKLOG = 1024
 PORT_TRIES = 200
-LISTENING = "0A"  # the state TCP_LISTEN in /proc/net/tcp
 
 
 def parse(listen: str) -> tuple[str, int]:
@@ -48,26 +47,13 @@ def bind(listen: str) -> socket.socket:
 
 def who_listens(port: int) -> tuple[int, str] | None:
     """Pid and name of a process that listens at a TCP port. None: nobody, another user's, or the system does not tell."""
-    inodes = _listening(port)
+    inodes = listeners.inodes(port)
     if not inodes:
         return None
     for entry in os.listdir("/proc"):
         if entry.isdigit() and holds(int(entry), inodes):
             return int(entry), process.name_of(int(entry))
     return None
-
-
-def _listening(port: int) -> set[str]:
-    """Inodes of the sockets that listen at a port. Source: Linux, Documentation/networking/proc_net_tcp.rst."""
-    found = set()
-    for name in ("/proc/net/tcp", "/proc/net/tcp6"):
-        try:
-            with open(name) as table:
-                rows = [line.split() for line in table]
-        except OSError:
-            continue
-        found |= {row[9] for row in rows[1:] if row[3] == LISTENING and int(row[1].rpartition(":")[2], 16) == port}
-    return found
 
 
 def holds(pid: int, inodes: set[str]) -> bool:
@@ -87,7 +73,7 @@ def holds(pid: int, inodes: set[str]) -> bool:
 
 def listens(port: int, pids: list[int]) -> bool:
     """Tell whether one of these processes listens at the port: a stranger may answer probes there."""
-    inodes = _listening(port)
+    inodes = listeners.inodes(port)
     return bool(inodes) and any(holds(pid, inodes) for pid in pids)
 
 
