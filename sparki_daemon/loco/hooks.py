@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sparki_daemon.loco import recorder
-from sparki_daemon.loco.protocol import Adapter, Seen, Sight, StepFailed, Work
+from sparki_daemon.loco.protocol import Seen, Sight, StepFailed, Steps, Work
 from sparki_daemon.loco.telling import tell
 from sparki_daemon.model.deploy_log import Mark
 from sparki_daemon.system import files
@@ -35,7 +35,7 @@ def hook(work: Work, when: str) -> str:
 class WithHooks:
     """Fills `Steps` over an adapter: its step `prepare` runs the hook before, too."""
 
-    def __init__(self, adapter: Adapter, home: str, directory: str) -> None:
+    def __init__(self, adapter: Steps, home: str, directory: str) -> None:
         self._adapter = adapter
         self.capabilities = adapter.capabilities
         self._home = home

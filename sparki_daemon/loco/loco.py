@@ -13,6 +13,7 @@ from typing import Any
 
 from sparki_daemon.loco import hooks
 from sparki_daemon.loco.driver import Asked, Driver
+from sparki_daemon.loco.guarding import Guarded
 from sparki_daemon.loco.hooks import WithHooks
 from sparki_daemon.loco.missing import MissingAdapter
 from sparki_daemon.loco.protocol import Adapter, Place, Release, Work
@@ -182,7 +183,7 @@ class Loco:
             adapter = self._adapter(work.release.settings["adapter"])
             os.makedirs(work.place.folder, mode=0o700, exist_ok=True)
             hooks.promise(self.home, row.directory, work)
-            ended = await Driver(self.store, Telling(WithHooks(adapter, self.home, row.directory)), row, saga, work, asked).run()
+            ended = await Driver(self.store, Telling(WithHooks(Guarded(adapter), self.home, row.directory)), row, saga, work, asked).run()
             if ended.state.terminal:
                 hooks.forget(self.home, row.id)
             log.info("%s: %s", row.id, ended.state)
