@@ -44,10 +44,14 @@ class Received:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """What is to be done about one ref. `why_not`: nothing, and why; empty: `rule` (None: there is none for it) says it."""
+    """What is to be done about one ref. `why_not`: nothing, and why; empty: `rule` (None: there is none for it) says it.
+
+    `note`: what whoever pushed may have expected, and does not happen.
+    """
 
     why_not: str = ""
     rule: BranchRule | None = None
+    note: str = ""
 
 
 def parse(data: bytes, git_dir: str) -> Received | None:
@@ -86,10 +90,17 @@ def judge(update: Update, objects: str) -> Judged:
         if error.problems[0].code != "no_such_revision":
             raise
         return Judged(why_not="it is a tag of no commit")
-    rules = read_settings(files.read(snapshot, FILE)).deploying.branches
+    deploying = read_settings(files.read(snapshot, FILE)).deploying
     if asks_to_skip(read_commit(repository.common_dir, repository.objects, snapshot.commit)):
         return Judged(why_not="the commit's message asks to skip it")
-    return Judged(rule=first_rule(rules, update.name))
+    rule = first_rule(deploying.branches, update.name)
+    undeployed = bool(deploying.environments) and not any(one.deploy for one in deploying.branches)
+    return Judged(rule=rule, note=_no_rule(update.name, next(iter(deploying.environments))) if undeployed else "")
+
+
+def _no_rule(name: str, environment: str) -> str:
+    """Environments without any rule look as if a push would deploy: their own `branches` only says which commits may be."""
+    return f"nothing is deployed: no rule under 'branches:' in sparki.yml does, such as `{name}: {{deploy: {environment}}}`"
 
 
 def first_rule(rules: Sequence[BranchRule], name: str) -> BranchRule | None:

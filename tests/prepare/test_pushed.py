@@ -124,6 +124,18 @@ def test_the_rule_is_that_of_the_pushed_commit_and_not_of_the_working_tree(bound
     assert judged.rule.run == ("ci",)
 
 
+@pytest.mark.parametrize(
+    ("branches", "tells"),
+    [("", True), ("branches: {main: {run: [ci]}}\n", True), ("branches: {'v*': {deploy: live}}\n", False)],
+)
+def test_environments_that_no_push_would_reach_are_told(bound: Bound, branches: str, tells: bool) -> None:
+    bound.commit("rules", "environments: {live: {adapter: process, command: x, branches: [main]}}\n" + branches)
+
+    note = judge(bound.update(), bound.objects).note
+
+    assert ("`main: {deploy: live}`" in note) is tells
+
+
 def test_what_is_wrong_with_the_settings_is_told_with_its_place(bound: Bound) -> None:
     bound.commit("rules", "branches: {main: {rum: [ci]}}\n")
 

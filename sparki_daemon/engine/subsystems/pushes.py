@@ -15,7 +15,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from sparki_daemon.model.problem import ExitCode, Problem, SparkiError
-from sparki_daemon.pipeline.environments import BranchRule
 from sparki_daemon.prepare.pushed import QUEUE, SKIP, Judged, Received, judge, parse, with_others
 from sparki_daemon.source.bound import Bind, all_binds, git_dir_of, read_bind
 from sparki_daemon.source.push import Update
@@ -126,13 +125,14 @@ class Pushes:
                 deploys = judged.rule is not None and judged.rule.deploy
                 return _told(update, note="no pipeline starts on this push" + (", so nothing is deployed" if deploys else ""))
             return _told(update, error=_of_the_push(error))
-        return await self._deployed(bind, update, judged.rule, started, key, env)
+        return await self._deployed(bind, update, judged, started, key, env)
 
     async def _deployed(
-        self, bind: Bind, update: Update, rule: BranchRule | None, started: dict[str, Any], key: str, env: Mapping[str, str]
+        self, bind: Bind, update: Update, judged: Judged, started: dict[str, Any], key: str, env: Mapping[str, str]
     ) -> dict[str, Any]:
+        rule = judged.rule
         if rule is None or not rule.deploy:
-            return _told(update, started=started)
+            return _told(update, started=started, note=judged.note)
         runs = [one["run"] for one in started["runs"]]
         request = {
             "directory": bind.directory,
