@@ -87,7 +87,7 @@ class DeployView:
             word = "skipped"
         step.update(status=word, reason=data.get("reason") or given.get("skipped", ""), finished=time)
         if not back and step["started"] and word != "skipped":
-            step["took_ms"] = max(0, milliseconds(time) - milliseconds(step["started"]))  # the clock may be set back
+            step["took_ms"] = span_ms(milliseconds(step["started"]), milliseconds(time))
         return [step]
 
     def left_ms(self, now_ms: int) -> int | None:
@@ -100,8 +100,13 @@ class DeployView:
             if step["status"] == "pending":
                 left += usual
             elif step["status"] == "running":
-                left += max(0, usual - (now_ms - milliseconds(step["started"])))
+                left += max(0, usual - (span_ms(milliseconds(step["started"]), now_ms) or 0))
         return left
+
+
+def span_ms(since_ms: int, until_ms: int) -> int | None:
+    """How long it took by the wall clock; None: that was set back meanwhile, so nobody can say."""
+    return until_ms - since_ms if until_ms >= since_ms else None
 
 
 def step_line(output: Output, step: dict[str, Any]) -> str:
@@ -142,7 +147,7 @@ def now_line(output: Output, view: DeployView, now_ms: int) -> str:
         return f"  {output.glyph('waiting')} {printable(waits_line(view.waits))}"
     if step is None:
         return f"  {output.glyph('queued')} {view.status}"
-    took = duration(now_ms - milliseconds(step["started"]))
+    took = duration(span_ms(milliseconds(step["started"]), now_ms) or 0)
     left = view.left_ms(now_ms)
     tail = f", about {duration(left)} left" if left else ""
     verb = f"taking back: {step['does']}" if step["status"] == "undoing" else step["does"]
@@ -153,7 +158,8 @@ def summary(output: Output, view: DeployView) -> str:
     """How it ended."""
     shown = view.shown
     number = f"release {shown['number']} ({shown['commit'][:10]})" if shown.get("number") else view.release
-    took = f" in {duration(view.finished_ms - view.created_ms)}" if view.finished_ms else ""
+    took_ms = span_ms(view.created_ms, view.finished_ms) if view.finished_ms else None
+    took = f" in {duration(took_ms)}" if took_ms is not None else ""
     said = {
         "live": f"{number} is live in {view.environment}{took}",
         "failed": f"{number} did not go live in {view.environment}; what served before serves on",

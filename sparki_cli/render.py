@@ -201,9 +201,9 @@ def visible(text: str) -> int:
 
 
 def duration(ms: float) -> str:
-    """A span of time for people: 37ms, 0.4s, 12.3s, 1:02, 1:02:03."""
+    """A span of time for people: 37ms, 0.4s, 12.3s, 1:02, 1:02:03; by a clock that was set back meanwhile: 0ms."""
     if ms < 100:
-        return f"{int(ms)}ms"
+        return f"{max(0, int(ms))}ms"
     if ms < 60_000:
         tenths = int(ms / 100)
         return f"{tenths // 10}.{tenths % 10}s"

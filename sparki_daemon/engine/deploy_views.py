@@ -91,9 +91,10 @@ def _end(step: dict[str, Any], move: MoveRow, status: str) -> None:
         step["took_ms"] = milliseconds(step["started"], move.time)
 
 
-def milliseconds(since: str, until: str) -> int:
-    """From one RFC 3339 time to another; 0 where the clock was set back between them."""
-    return max(0, round((datetime.fromisoformat(until) - datetime.fromisoformat(since)).total_seconds() * 1000))
+def milliseconds(since: str, until: str) -> int | None:
+    """From one RFC 3339 time to another; None where the clock was set back between them, so that nobody can say."""
+    found = round((datetime.fromisoformat(until) - datetime.fromisoformat(since)).total_seconds() * 1000)
+    return found if found >= 0 else None
 
 
 def release_line(row: ReleaseRow, *, live: str, states: Sequence[DeploymentState]) -> dict[str, Any]:

@@ -174,3 +174,17 @@ def test_an_unknown_end_says_how_it_is_left() -> None:
 )
 def test_what_became_of_a_release_is_told_in_words(state: str, status: str | None, words: str) -> None:
     assert release_words({"state": state, "status": status}) == words
+
+
+def test_a_clock_that_was_set_back_makes_no_negative_times() -> None:
+    one = view(usual_ms={"watch": 6000})
+    one.apply(step("watch", "begun", 50))
+    assert (
+        now_line(OUTPUT, one, milliseconds(at(2)))
+        == f"  {OUTPUT.glyph('running')} watch the new release under traffic  0ms, about 6.0s left"
+    )
+    (ended,) = one.apply(step("watch", "done", 3))
+    assert step_line(OUTPUT, ended) == "  ✓ watch the new release under traffic"
+
+    one.apply({**event("finished", status="live"), "time": "2026-01-01T00:00:00.000Z"})
+    assert summary(OUTPUT, one).splitlines()[0].endswith("is live in staging")
