@@ -76,8 +76,8 @@ class Engine:
     def _committed(self, events: Sequence[Event]) -> None:
         self.feed.publish(events)
         for event in events:
+            self.log_watch.told(event)
             if event.kind == "job.finished":
-                self.log_watch.notify(event.data["uid"])
                 if event.data["status"] == "lost":
                     self._later(self._sweep_leftovers())
             elif event.kind == "run.finished":

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
+from sparki_daemon.model.event import Event
+
 NET_S = 1.0  # a lost notice costs at most this
 
 
@@ -26,6 +28,11 @@ class LogWatch:
         """The job's log grew, or the job ended."""
         for wake in list(self._wakes.get(uid, {}).values()):
             wake()
+
+    def told(self, event: Event) -> None:
+        """An event is committed. Those of a job's steps are news of its text: its runner tells of no growth beside its records."""
+        if event.kind == "job.finished" or event.kind.startswith("step."):
+            self.notify(event.data["uid"])
 
     @contextmanager
     def waking(self, uid: str, wake: Callable[[], None]) -> Iterator[None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import time
 from typing import Any, Protocol
 
 from sparki_daemon.model.wire import Frame, Unpacker, pack
@@ -12,7 +13,8 @@ from sparki_daemon.runner.loop import READ, WRITE, Loop
 from sparki_daemon.runner.spool import Spool
 
 LAZY_S = 0.010  # records wait so long for company
-GREW_S = 0.020  # and a log's growth is told no more often than this
+LAZIEST_S = 0.025  # and no longer where it keeps coming: each message is a turn of the builder's; followers are woken no more often
+GREW_S = 0.030  # a log's growth is told no more often than this, and not where records are: they wake its followers too
 _RECV_BYTES = 64 * 1024
 
 
@@ -47,6 +49,7 @@ class Link:
         self._unpacker = Unpacker()
         self._out = b""  # of a frame that is under way
         self._next: int | None = None  # the spool offset of the next frame; None until the builder has said it
+        self._since = 0.0  # when the first of the records that wait was told
         self._watched: set[str] = set()
         self._grown: dict[str, int] = {}
         loop.watch(self._server.fileno(), READ, self._accept)
@@ -59,8 +62,12 @@ class Link:
 
     def told(self) -> None:
         """There are new records: send them soon, with those that follow."""
-        if self._next is not None and not self._loop.waiting("records"):
-            self._loop.after("records", LAZY_S, self.flush)
+        if self._next is None:
+            return
+        now = time.monotonic()
+        if not self._loop.waiting("records"):
+            self._since = now
+        self._loop.after("records", min(LAZY_S, self._since + LAZIEST_S - now), self.flush)
 
     def flush(self) -> None:
         """Send all records that the builder has not got, as far as it takes them now."""
@@ -70,6 +77,8 @@ class Link:
                 return
             self._out = pack(Frame.RECORDS, data, self._next)
             self._next += len(data)
+            self._grown.clear()
+            self._loop.drop("grew")
 
     def grew(self, job: str, size: int) -> None:
         """A job's log has `size` bytes now; told only while somebody watches it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from sparki_daemon.engine.log_watch import LogWatch
+from sparki_daemon.model.event import Event
 
 
 class Asked:
@@ -34,6 +35,16 @@ async def test_a_notice_wakes_every_follower_of_its_job_and_no_other() -> None:
         asked.watch.notify("a")
         asked.watch.notify("nobody")
     assert woken == ["a1", "a2"]
+
+
+async def test_the_events_of_a_jobs_steps_and_its_end_are_notices() -> None:
+    asked = Asked()
+    woken: list[str] = []
+    with asked.watch.waking("a", lambda: woken.append("a")):
+        for seq, kind in enumerate(("job.started", "step.started", "step.finished", "job.finished", "run.finished"), 1):
+            asked.watch.told(Event(seq, "", "r-1", kind, {"uid": "a"} if kind != "run.finished" else {}))
+            asked.watch.told(Event(seq, "", "r-1", kind, {"uid": "b"}))
+    assert woken == ["a", "a", "a"]
 
 
 async def test_a_notice_between_two_looks_is_not_lost() -> None:

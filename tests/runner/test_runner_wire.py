@@ -195,7 +195,7 @@ def test_a_runner_told_to_quit_ends_its_job_and_leaves_no_socket_open(runner: Dr
 
 
 def test_the_growth_of_a_log_is_told_while_somebody_watches(runner: Driver) -> None:
-    spec = runner.spec("echo one; sleep 0.1; echo two; sleep 0.2")
+    spec = runner.spec("sleep 0.1; echo one; sleep 0.1; echo two; sleep 0.2")
     runner.send(Frame.WATCH, {"job": spec["job"], "on": True})
     runner.send(Frame.ASSIGN, spec)
     runner.result(spec["job"])

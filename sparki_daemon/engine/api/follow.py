@@ -16,7 +16,7 @@ from sparki_daemon.model.event import Event
 from sparki_daemon.model.problem import SparkiError
 from sparki_daemon.store.log_reader import LogReader
 
-SETTLE_S = 0.030  # a step's first bytes may be in the file before its `step.started` is in the journal: text waits so long for its step
+SETTLE_S = 0.045  # a step's first bytes may be in the file before its `step.started` is in the journal: text waits so long for its step
 SILENCE_S = 0.100  # an unfinished line (a prompt) is shown after so long
 NET_S = 1.0  # a lost notice of growth costs at most this
 
