@@ -43,7 +43,7 @@ class Watch:
             for following, _ in self._open.values():
                 following.connect()
             if self.sink.wants_jobs:
-                for view in self.views:
+                for view in (view for view in self.views if not view.jobs):  # an engine of before may not have told with its answer
                     view.learn(self.engine.show_run(view.run, None))
             self.sink.begin(self.views)
             while self._open:

@@ -138,6 +138,8 @@ def _once(
     for note in answer.get("notes", ()):
         output.note("note: " + printable(note["message"] if isinstance(note, dict) else note))
     views = [RunView(started["run"], started["pipeline"], started.get("file", "")) for started in answer["runs"]]
+    for view, started in zip(views, answer["runs"], strict=True):
+        view.learn({"jobs": started.get("jobs", ())})
     if begun is not None:
         begun += views
     code = _told(output, engine, views, answer["since"], interrupts, detach=detach, changes=changes, looks="hold" in request)

@@ -41,7 +41,10 @@ class Engine:
     # -- runs ------------------------------------------------------------------------------------------------------------
 
     def start_runs(self, request: dict[str, Any]) -> dict[str, Any]:
-        """`POST /v1/runs`: {"runs": [{"run", "pipeline", "file"}], "since"}. Sent again with the same key, it starts nothing twice."""
+        """`POST /v1/runs`: {"runs": [{"run", "pipeline", "file", "jobs"}], "since"}. Sent again with the same key, it starts nothing twice.
+
+        `jobs`: {"id", "uid", "name"} of each, as the plan has them before anything has begun.
+        """
         return self.ask("POST", "/v1/runs", request, answer_limit_s=START_RUN_LIMIT_S)  # type: ignore[no-any-return]
 
     def list_runs(self, directory: str | None, limit: int) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ import time
 from typing import Any
 
 import pytest
-from cli_stories import EXCERPT, GREEN, RED, Program, serve_run, tell
+from cli_stories import EXCERPT, GREEN, RED, Program, serve_run, shown, tell
 from stand_in import Reply, Request, StandIn, answers, event, text
 
 from sparki_cli.render import Output
@@ -55,6 +55,17 @@ def test_the_first_signal_cancels_and_the_end_is_awaited(sparki: Program, stand_
     assert [request.body for request in stand_in.asked("POST", "/v1/runs/r-1/cancel")] == [{"force": False}]
     assert b"cancelling: Ctrl-C again ends everything at once\n" in told
     assert "■ ci  cancelled" in out.decode()
+
+
+def test_jobs_that_came_with_the_answer_are_not_asked_for(sparki: Program, stand_in: StandIn) -> None:
+    serve_run(stand_in, GREEN)
+    asked_for = sparki("run").stdout
+    assert len(stand_in.asked("GET", "/v1/runs/r-1")) == 1
+    jobs = [{"id": job["id"], "uid": job["uid"], "name": job["name"]} for job in shown("r-1", GREEN)["jobs"]]
+    stand_in.on("POST", "/v1/runs", answers({"runs": [{"run": "r-1", "pipeline": "ci", "file": "ci.yml", "jobs": jobs}], "since": 0}, 201))
+
+    assert sparki("run").stdout == asked_for
+    assert len(stand_in.asked("GET", "/v1/runs/r-1")) == 1
 
 
 def test_the_second_signal_ends_everything_at_once(sparki: Program, stand_in: StandIn) -> None:

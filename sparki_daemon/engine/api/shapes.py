@@ -225,7 +225,14 @@ COMPONENTS: Schema = {
             "slow": many(ref("PastJob")),
         }
     ),
-    "Started": record({"runs": many(record({"run": TEXT, "pipeline": TEXT, "file": TEXT})), "since": INTEGER}),
+    "Started": record(
+        {
+            "runs": many(
+                record({"run": TEXT, "pipeline": TEXT, "file": TEXT}, {"jobs": many(record({"id": TEXT, "uid": TEXT, "name": TEXT}))})
+            ),
+            "since": INTEGER,
+        }
+    ),
     "Retried": record({"run": TEXT, "attempt": INTEGER, "since": INTEGER, "file_changed": FLAG}),
     "Artifacts": record(
         {

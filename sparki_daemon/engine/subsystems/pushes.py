@@ -180,7 +180,7 @@ def _told(
         "after": update.after,
         "note": note,
         "notes": [*(started["notes"] if started else ()), *(deployment["notes"] if deployment else ())],
-        "runs": list(started["runs"]) if started else [],
+        "runs": [{name: run[name] for name in ("run", "pipeline", "file")} for run in started["runs"]] if started else [],
         "since": started["since"] if started else 0,
         "deployment": dict(deployment) if deployment else None,
         "problems": [problem.to_json() for problem in error.problems] if error else [],

@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from sparki_daemon.builder.ports import Stop
+from sparki_daemon.engine.folding import uid_of
 from sparki_daemon.engine.run_spec import number_of, run_spec
 from sparki_daemon.engine.scheduler import NewRun, Scheduler
 from sparki_daemon.engine.specs import Specs
@@ -156,7 +157,8 @@ class Runs:
             },
         )
         await self._scheduler.begin(tx, new)
-        return {"run": run, "pipeline": planned.plan.name, "file": planned.plan.file}
+        jobs_of = [{"id": job.id, "uid": uid_of(run, place), "name": job.name} for place, job in enumerate(planned.plan.jobs)]
+        return {"run": run, "pipeline": planned.plan.name, "file": planned.plan.file, "jobs": jobs_of}
 
     async def listing(self, *, directory: str | None, limit: int, before: str | None) -> list[dict[str, Any]]:
         project_path = (await self._beside(repository.find, directory)).common_dir if directory else None
