@@ -273,7 +273,9 @@ COMMANDS = (
         "Make the daemon a service of your system: it starts with it, and brings back what was live.",
         options=(Option("print_only", ("--print",), FLAG, "Print the file that would be written, and write nothing."),),
     ),
-    Command("daemon uninstall", "sparki_cli.daemon_install:uninstall", "Start the daemon with the system no more."),
+    Command(
+        "daemon uninstall", "sparki_cli.daemon_install:uninstall", "Start the daemon with the system no more; a daemon that runs goes on."
+    ),
 )
 GROUPS = {
     **DEPLOY_GROUPS,

@@ -52,3 +52,55 @@ def test_a_member_that_climbs_out_of_a_foreign_archive_is_refused(tmp_path: Path
     with pytest.raises(StepFailed, match="can't be unpacked"):
         ship(str(tmp_path), "v-1", artifact)
     assert not (tmp_path / "outside").exists()
+
+
+def spoilt(folder: Path) -> tuple[dict[str, str], Path]:
+    """A release that is there, in which everything was changed that can be."""
+    links = {"deep/er/link": "../../run.sh", "again": "run.sh"}
+    artifact = archive(folder, links)
+    whole = Path(ship(str(folder), "v-1", artifact))
+    (whole / "run.sh").write_text("rm -rf /\n")
+    (whole / "again").unlink()
+    (whole / "again").mkdir()
+    (whole / "again" / "inner").write_text("")
+    (whole / "deep" / "er" / "link").unlink()
+    (whole / "deep" / "er").rmdir()
+    (whole / "deep" / "er").symlink_to("/tmp")
+    (whole / "added.db").write_text("kept")
+    return artifact, whole
+
+
+def test_a_release_that_is_there_comes_back_as_it_was_shipped_and_what_was_added_stays(tmp_path: Path) -> None:
+    artifact, whole = spoilt(tmp_path)
+    said: list[str] = []
+
+    assert ship(str(tmp_path), "v-1", artifact, said.append) == str(whole)
+
+    assert (whole / "run.sh").read_text() == "#!/bin/sh\n"
+    assert os.readlink(whole / "deep" / "er" / "link") == "../../run.sh"
+    assert not (whole / "deep" / "er").is_symlink()
+    assert os.readlink(whole / "again") == "run.sh"
+    assert (whole / "added.db").read_text() == "kept"
+    assert said == ["put back as shipped, for it was changed on disk: run.sh, deep/er/link, again"]
+    assert os.listdir(tmp_path / "releases") == ["v-1"]
+
+    ship(str(tmp_path), "v-1", artifact, said.append)
+    assert len(said) == 1
+
+
+def test_nothing_is_put_back_from_a_damaged_archive(tmp_path: Path) -> None:
+    artifact, whole = spoilt(tmp_path)
+
+    with pytest.raises(StepFailed, match="is damaged"):
+        ship(str(tmp_path), "v-1", {**artifact, "digest": "sha256:0"})
+    assert (whole / "run.sh").read_text() == "rm -rf /\n"
+    assert os.listdir(tmp_path / "releases") == ["v-1"]
+
+
+def test_a_release_whose_archive_is_gone_is_taken_as_it_lies(tmp_path: Path) -> None:
+    artifact, whole = spoilt(tmp_path)
+    os.unlink(artifact["path"])
+    said: list[str] = []
+
+    assert ship(str(tmp_path), "v-1", artifact, said.append) == str(whole)
+    assert said == ["its archive is gone, so its files were not compared"]

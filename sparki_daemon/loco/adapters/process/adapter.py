@@ -148,7 +148,7 @@ async def _prepare(work: Work) -> Mapping[str, Any]:
 
 
 async def _ship(work: Work) -> Mapping[str, Any]:
-    return {"folder": await asyncio.to_thread(shipping.ship, work.place.folder, work.release.id, work.release.artifact)}
+    return {"folder": await asyncio.to_thread(shipping.ship, work.place.folder, work.release.id, work.release.artifact, work.tell)}
 
 
 async def _release_command(work: Work) -> Mapping[str, Any]:

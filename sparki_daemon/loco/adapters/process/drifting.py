@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import stat
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from sparki_daemon.loco.adapters.process.comparing import changed
 from sparki_daemon.loco.adapters.process.door import address_of, running_status
 from sparki_daemon.loco.adapters.process.probe import probe
 from sparki_daemon.loco.adapters.process.shipping import release_folder
@@ -17,7 +16,6 @@ from sparki_daemon.loco.protocol import Drift, Release
 from sparki_daemon.system import process
 
 FILES_SHOWN = 20
-CHUNK_BYTES = 1 << 20
 CONDITIONS = {
     "backing_off": "it ended, and is about to be started again",
     "crash_looping": "it ends again and again",
@@ -72,14 +70,11 @@ def _health(found: Service, health: Health) -> Iterator[Drift]:
 
 
 def changed_files(folder: str, artifact: Mapping[str, Any]) -> Iterator[Drift]:
-    """Files of the release that are not as they were shipped. What the service has added is its own business.
-
-    Content is read only where size or time say that somebody wrote there.
-    """
+    """Files of the release that are not as they were shipped. What the service has added is its own business."""
     found = []
     try:
         with tarfile.open(artifact["path"], mode="r:*") as packed:
-            found = [(member.name, how) for member in packed if (how := _changed(packed, member, folder))]
+            found = [(member.name, how) for member, how in changed(packed, folder)]
     except (OSError, tarfile.TarError, KeyError) as error:
         yield Drift(what="files", released="as shipped", live=f"can't be told: the release's archive can't be read ({error})")
         return
@@ -87,34 +82,3 @@ def changed_files(folder: str, artifact: Mapping[str, Any]) -> Iterator[Drift]:
         yield Drift(what=f"files.{name}", released="as shipped", live=how)
     if len(found) > FILES_SHOWN:
         yield Drift(what="files", released="as shipped", live=f"{len(found) - FILES_SHOWN:,} more changed")
-
-
-def _changed(packed: tarfile.TarFile, member: tarfile.TarInfo, folder: str) -> str:
-    path = os.path.join(folder, member.name)
-    try:
-        there = os.lstat(path)
-    except OSError:
-        return "missing"
-    if member.issym():
-        return "" if stat.S_ISLNK(there.st_mode) and os.readlink(path) == member.linkname else "changed"
-    if not member.isreg():
-        return "" if member.isdir() == stat.S_ISDIR(there.st_mode) else "changed"
-    if not stat.S_ISREG(there.st_mode) or there.st_size != member.size:
-        return "changed"
-    if (there.st_mode ^ member.mode) & stat.S_IXUSR:
-        return "mode changed"
-    return "" if int(there.st_mtime) == int(member.mtime) or _same(packed, member, path) else "changed"
-
-
-def _same(packed: tarfile.TarFile, member: tarfile.TarInfo, path: str) -> bool:
-    shipped = packed.extractfile(member)
-    if shipped is None:
-        return True
-    try:
-        with shipped, open(path, "rb") as file:
-            while piece := shipped.read(CHUNK_BYTES):
-                if file.read(len(piece)) != piece:
-                    return False
-    except OSError:
-        return False
-    return True

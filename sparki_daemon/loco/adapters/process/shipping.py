@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from sparki_daemon.loco.adapters.process.comparing import changed
 from sparki_daemon.loco.protocol import StepFailed
 from sparki_daemon.system import files
 from sparki_daemon.system.links import outward
 
 CHUNK_BYTES = 1 << 20
+SHOWN = 5  # files that are named
 
 
 def release_folder(folder: str, release: str) -> str:
@@ -20,10 +23,14 @@ def release_folder(folder: str, release: str) -> str:
     return os.path.join(folder, "releases", release)
 
 
-def ship(folder: str, release: str, artifact: Mapping[str, Any]) -> str:
-    """Have the release's files in its folder, and say which that is. Raises StepFailed."""
+def ship(folder: str, release: str, artifact: Mapping[str, Any], tell: Callable[[str], None] = lambda _: None) -> str:
+    """Have the release's files in its folder, and say which that is. Raises StepFailed.
+
+    Of one that is there already, what was changed or removed since comes back; what its service has added stays.
+    """
     whole = release_folder(folder, release)
     if os.path.isdir(whole):
+        _restore(whole, release, artifact, tell)
         return whole
     half = f"{whole}.new"
     files.remove_tree(half)
@@ -48,6 +55,47 @@ def ship(folder: str, release: str, artifact: Mapping[str, Any]) -> str:
         files.remove_tree(half)
         raise
     return whole
+
+
+def _restore(whole: str, release: str, artifact: Mapping[str, Any], tell: Callable[[str], None]) -> None:
+    half = f"{whole}.new"
+    try:
+        with open(artifact["path"], "rb") as archive, tarfile.open(fileobj=archive, mode="r:*") as packed:
+            found = [member for member, _ in changed(packed, whole)]
+            if not found:
+                return
+            archive.seek(0)
+            _check(archive, str(artifact["digest"]), release)
+            files.remove_tree(half)
+            packed.extractall(half, members=found, filter=_as_it_is)  # noqa: S202  # as above
+        for member in found:
+            _put(half, whole, member.name)
+        tell(f"put back as shipped, for it was changed on disk: {', '.join(member.name for member in found[:SHOWN])}{_more(len(found))}")
+    except FileNotFoundError:
+        tell("its archive is gone, so its files were not compared")
+    except (OSError, tarfile.TarError) as error:
+        raise StepFailed(f"release {release} can't be put back as it was shipped: {error}") from error
+    finally:
+        files.remove_tree(half)
+
+
+def _put(half: str, whole: str, name: str) -> None:
+    """Move one file into its place, whole; what has taken the place of a folder on the way to it goes."""
+    at = whole
+    for part in name.split("/")[:-1]:
+        at = os.path.join(at, part)
+        if os.path.islink(at) or not os.path.isdir(at):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(at)
+            os.mkdir(at)
+    place = os.path.join(whole, name)
+    if os.path.isdir(place) and not os.path.islink(place):
+        files.remove_tree(place)
+    os.replace(os.path.join(half, name), place)
+
+
+def _more(count: int) -> str:
+    return f" and {count - SHOWN} more" if count > SHOWN else ""
 
 
 def _check_links(packed: tarfile.TarFile, release: str) -> None:
