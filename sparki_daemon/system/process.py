@@ -75,6 +75,11 @@ def name_of(pid: int) -> str:
     return _read(f"/proc/{pid}/comm").rstrip("\n")
 
 
+def command_line(pid: int) -> list[str]:
+    """The words that a process was started with; none where it is gone."""
+    return _read(f"/proc/{pid}/cmdline").split("\0")[:-1]
+
+
 def environment(pid: int) -> dict[str, str]:
     """What a process was started with; empty where it can't be read: it is gone, another user's, or there is no /proc."""
     try:

@@ -125,7 +125,8 @@ def test_of_two_daemons_the_second_is_told_who_has_the_address(site: Site, live:
     try:
         last = other.json("deploy", "staging", code=1)
         assert last["data"]["status"] == "failed"
-        assert f"127.0.0.1:{site.port} is taken by" in last["data"]["reason"]
+        said = f"127.0.0.1:{site.port} is taken by what was deployed to 'staging' with the state folder {site.home}"
+        assert said in last["data"]["reason"]
         assert other.json("env", "show", "staging")["live"] is None
         assert list(other.home.glob("environments/*/staging/keeper.sock")) == []
     finally:

@@ -157,6 +157,20 @@ def test_a_taken_address_names_who_has_it(place):
     place.keeper.ensure_front(place.listen)
 
 
+def test_an_address_that_another_environment_has_is_told_with_its_name_and_state_folder(place, tmp_path):
+    place.keeper.ensure_front(place.listen)
+    home = tmp_path / "other"
+    with Keeper(str(home / "environments" / "p-1" / "staging"), deployment="d-1", epoch=1) as other:
+        with pytest.raises(SparkiError) as problem:
+            other.ensure_front(place.listen)
+        other.down(grace_s=0.0)
+
+    (told,) = problem.value.problems
+    name, folder = os.path.basename(place.folder), os.path.abspath(os.path.join(place.folder, "..", "..", ".."))
+    assert told.message == f"{place.listen} is taken by what was deployed to '{name}' with the state folder {folder}"
+    assert "`sparki env down`" in told.hint
+
+
 def test_only_a_service_that_is_there_can_be_live(place):
     with pytest.raises(SparkiError) as problem:
         place.keeper.set_upstream("r-9")

@@ -51,6 +51,7 @@ def test_nobody_has_no_identity() -> None:
     with pytest.raises(ProcessLookupError):
         process.identity(ended.pid)
     assert process.name_of(ended.pid) == ""
+    assert process.command_line(ended.pid) == []
     assert process.pss_bytes(ended.pid) is None
 
 

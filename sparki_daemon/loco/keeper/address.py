@@ -38,11 +38,22 @@ def bind(listen: str) -> socket.socket:
     except OSError as error:
         sock.close()
         if error.errno == errno.EADDRINUSE:
-            holder = who_listens(port)
-            who = f" by {holder[1]} (pid {holder[0]})" if holder else ""
-            raise KeeperError("address_taken", f"{listen} is taken{who}", "end that process, or choose another `listen`") from None
+            raise _taken(listen, who_listens(port)) from None
         raise KeeperError("address_refused", f"can't listen at {listen}: {error.strerror}", "choose another `listen`") from None
     return sock
+
+
+def _taken(listen: str, holder: tuple[int, str] | None) -> KeeperError:
+    words = process.command_line(holder[0]) if holder else []
+    if "sparki_daemon" in words and "--folder" in words[:-1]:  # a keeper or a front: ending it would take it for dead, and start it again
+        folder = words[words.index("--folder") + 1]
+        home, name = os.path.abspath(os.path.join(folder, "..", "..", "..")), os.path.basename(folder)
+        message = f"{listen} is taken by what was deployed to '{name}' with the state folder {home}"
+        return KeeperError(
+            "address_taken", message, "deploy with that state folder, end it there with `sparki env down`, or choose another `listen`"
+        )
+    who = f" by {holder[1]} (pid {holder[0]})" if holder else ""
+    return KeeperError("address_taken", f"{listen} is taken{who}", "end that process, or choose another `listen`")
 
 
 def who_listens(port: int) -> tuple[int, str] | None:
