@@ -24,7 +24,7 @@ from sparki_daemon.system.clock import rfc3339
 
 AHEAD_FACTOR = 2  # waiting jobs a runner from which one is given ahead: few jobs had better go to whoever is free first
 AHEAD = 4  # jobs that a runner has then at the most
-LINKS = 8  # jobs of a chain that a runner has at the most
+LINKS = 16  # jobs of a chain that a runner has at the most: each time that it is given more is a turn
 ENOUGH = 256  # waiting jobs that are counted: more change nothing
 ENDS = {"success": JobEvent.PASSED, "failure": JobEvent.FAILED, "cancelled": JobEvent.CANCELLED, "lost": JobEvent.RUNNER_DIED}
 

@@ -8,10 +8,11 @@ from typing import Any
 _ALL = {"kind": str, "job": str, "epoch": int, "t": int}
 _STEP = {"step": int, "name": str, "from": int}
 _FIELDS: dict[str, dict[str, Any]] = {
-    "job.started": {},
-    "step.started": _STEP,
-    "step.held": {**_STEP, "to": int, "hold": str},
+    "job.started": _ALL,
+    "step.started": {**_ALL, **_STEP},
+    "step.held": {**_ALL, **_STEP, "to": int, "hold": str},
     "step.finished": {
+        **_ALL,
         **_STEP,
         "outcome": str,
         "conclusion": str,
@@ -21,8 +22,8 @@ _FIELDS: dict[str, dict[str, Any]] = {
         "reason": str,
         "left": list,
     },
-    "job.returned": {},
-    "job.finished": {"result": str, "reason": str, "outputs": dict, "log": int},
+    "job.returned": _ALL,
+    "job.finished": {**_ALL, "result": str, "reason": str, "outputs": dict, "log": int},
 }
 _RESULTS = frozenset({"success", "failure", "cancelled", "lost"})
 
@@ -42,7 +43,7 @@ def read(line: bytes) -> dict[str, Any]:
     fields = _FIELDS.get(str(record.get("kind")))
     if fields is None:
         raise BadRecord("its kind is none that this version knows")
-    for name, kind in {**_ALL, **fields}.items():
+    for name, kind in fields.items():
         if name not in record or not isinstance(record[name], kind) or isinstance(record[name], bool):
             raise BadRecord(f"its '{name}' is missing, or of another type")
     if "result" in fields and record["result"] not in _RESULTS:

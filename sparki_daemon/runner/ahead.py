@@ -113,8 +113,7 @@ class Ahead:
 def _start(plan: StepPlan, job: Job) -> _Shell:
     own = {name: template.text for name, template in plan.env}
     env = launch.variables(job, job.frame, plan, {**job.env, **own})
-    shell = launch.shell(plan, job.frame, lambda template: template.text, job.host.programs, env)
-    program = job.host.programs.find(shell.program, env)
+    shell, program = launch.shell(plan, job.frame, lambda template: template.text, job.host.programs, env)
     if program is None:
         raise FileNotFoundError(shell.program)
     path = launch.script_path(job, job.frame, plan, shell)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from functools import lru_cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from sparki_daemon.runner import shells, tracer
@@ -31,13 +33,12 @@ def script(step: Step) -> tuple[Start, str]:
     assert plan.run is not None  # a step without `uses` has it
     text = step.scope.text(plan.run, "run")
     env = environment(step)
-    chosen = shell(plan, step.frame, lambda template: step.scope.text(template, "shell"), job.host.programs, env)
+    chosen, program = shell(plan, step.frame, lambda template: step.scope.text(template, "shell"), job.host.programs, env)
     template = plan.working_directory or step.frame.working_directory
     folder = os.path.join(job.workspace, step.scope.text(template, "working-directory")) if template else job.workspace
     if not os.path.isdir(folder):
         _refuse_lost(job.workspace)
         raise OSError(f"there is no folder '{os.path.relpath(folder, job.workspace)}' in the workspace")
-    program = job.host.programs.find(chosen.program, env)
     if program is None:
         raise OSError(f"there is no '{chosen.program}' in PATH")
     path = script_path(job, step.frame, plan, chosen)
@@ -122,19 +123,28 @@ def variables(job: Job, frame: Frame, plan: StepPlan, context: Mapping[str, str]
     return env
 
 
-def action_variables(uses: str) -> dict[str, str]:
+@lru_cache(maxsize=256)  # each step asks three times
+def action_variables(uses: str) -> Mapping[str, str]:
     """Which action of another repository a step runs; empty for any other step."""
     remote = bool(action_name(uses))
     name, _, ref = uses.partition("@") if remote else ("", "", "")
-    return {"GITHUB_ACTION_REPOSITORY": "/".join(name.split("/")[:2]), "GITHUB_ACTION_REF": ref}
+    return MappingProxyType({"GITHUB_ACTION_REPOSITORY": "/".join(name.split("/")[:2]), "GITHUB_ACTION_REF": ref})
 
 
-def shell(plan: StepPlan, frame: Frame, text: Callable[[Template], str], programs: Programs, env: Mapping[str, str]) -> shells.Shell:
-    """The shell of a step; `text` gives what its `shell` comes to. Raises ShellError, and what `text` raises."""
+def shell(
+    plan: StepPlan, frame: Frame, text: Callable[[Template], str], programs: Programs, env: Mapping[str, str]
+) -> tuple[shells.Shell, str | None]:
+    """The shell of a step, and its program where there is one. `text` gives what its `shell` comes to.
+
+    Raises ShellError, and what `text` raises.
+    """
     template = plan.shell or frame.shell
     if template:
-        return shells.named(text(template))
-    return shells.default(has_bash=programs.find("bash", env) is not None)
+        chosen = shells.named(text(template))
+        return chosen, programs.find(chosen.program, env)
+    bash = programs.find("bash", env)
+    chosen = shells.default(has_bash=bash is not None)
+    return chosen, bash or programs.find(chosen.program, env)
 
 
 def write(path: str, data: bytes) -> None:

@@ -21,7 +21,7 @@ from sparki_daemon.system.files import try_lock, write_all
 from sparki_daemon.system.nonce import home_digest
 from sparki_daemon.system.process import become_subreaper, boot_id, outer_pid, start_time
 
-REMEMBERED = 16  # jobs: more than a builder gives ahead
+REMEMBERED = 32  # jobs: more than a builder gives ahead
 
 
 def serve(name: str, home: str, death_fd: int, limits: Limits | None = None, *, outlives: bool = True) -> None:
