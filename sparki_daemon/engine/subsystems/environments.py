@@ -167,7 +167,7 @@ class Environments:
     async def _drift(self, known: _Known, observed: Observed) -> list[dict[str, Any]]:
         """How what is live differs from what was released; a platform that can't be asked has told so in its facts."""
         live, row = known.live, known.row
-        if live is None:
+        if live is None or (not observed.release and "error" in observed.facts):
             return []
         found = drift(live, observed)
         with contextlib.suppress(SparkiError, StepFailed, TimeoutError):
