@@ -27,11 +27,15 @@ SIGHTS = {
 
 
 def tell(path: str, step: str, text: str, mark: Mark = Mark.SAID) -> None:
-    """Append to the log at `path`. A full disk takes nothing, and keeps no step from its end."""
+    """Append to the log at `path`, on a line of its own. A full disk takes nothing, and keeps no step from its end."""
+    data = written(rfc3339(now_ms()), step, mark, text).encode("utf-8", "replace")
     with contextlib.suppress(OSError):
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-        with open(path, "a", encoding="utf-8", errors="replace") as file:
-            file.write(written(rfc3339(now_ms()), step, mark, text))
+        with open(path, "ab+") as file:
+            if size := file.seek(0, os.SEEK_END):
+                file.seek(size - 1)
+                data = data if file.read(1) == b"\n" else b"\n" + data  # a command has printed half a line
+            file.write(data)
 
 
 class Telling:

@@ -78,3 +78,15 @@ def test_a_log_that_can_not_be_written_keeps_nobody_up(tmp_path: Path) -> None:
 
     tell(os.fspath(tmp_path / "new" / "log"), "start", "it begins", Mark.BEGUN)
     assert (tmp_path / "new" / "log").read_text().endswith("Z start > it begins\n")
+
+
+def test_what_loco_says_begins_a_line_whatever_a_command_has_printed(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_bytes(b"no line end")
+    tell(str(log), "start", "it begins\nand goes on")
+
+    assert [(line.mark, line.text) for line in LogLines().feed(log.read_bytes())] == [
+        (Mark.PRINTED, "no line end"),
+        (Mark.SAID, "it begins"),
+        (Mark.SAID, "and goes on"),
+    ]
