@@ -68,7 +68,7 @@ class Shop:
         self.desk.tool(self.root, "git", "-c", "user.name=bench", "-c", "user.email=bench@example.org", "commit", "-qm", text)()
 
     def told(self, *words: str) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(bytes(self.desk.sparki(self.root, *words, "--json")()).splitlines()[-1])
+        found: dict[str, Any] = json.loads(bytes(self.desk.sparki(self.root, *words, "--json")()).splitlines()[-1])  # type: ignore[call-overload]
         return found
 
     def until(self, deployment: str, key: str, wanted: set[str]) -> None:

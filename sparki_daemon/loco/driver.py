@@ -10,7 +10,8 @@ from dataclasses import replace
 from typing import Any
 
 from sparki_daemon.loco.limits import LOOK_S, limit_s
-from sparki_daemon.loco.protocol import Seen, Sight, StepFailed, Steps, Work
+from sparki_daemon.loco.protocol import Seen, StepFailed, Steps, Work
+from sparki_daemon.loco.settings import is_asked
 from sparki_daemon.model.deployment import SWITCH, WATCH, Act, Direction, Phase, Saga, SagaEvent, next_act
 from sparki_daemon.model.problem import SparkiError
 from sparki_daemon.store import deployments, environments
@@ -98,27 +99,32 @@ class Driver:
 
     async def _do(self) -> None:
         step = self._saga.step.name
+        if step in OF_NEW and self._claimed.kind == "rollback" and self._work.serves:
+            await self._skip()
+            return
         await self._move(SagaEvent.BEGUN)
-        event, data, reason = await self._heeding(lambda: self._done(step))
+        event, data, reason = await self._heeding(lambda: self._adapter.do(step, self._work))
         if event is SagaEvent.FAILED and self._saga.step.final:  # nothing can be taken back any more, and nobody does it later
             await asyncio.sleep(AGAIN_S)
-            event, data, reason = await self._heeding(lambda: self._done(step))
+            event, data, reason = await self._heeding(lambda: self._adapter.do(step, self._work))
         await self._move(event, reason=reason, data=data)
 
-    async def _done(self, step: str) -> Mapping[str, Any]:
-        return dict(SKIPPED) if self._skips(step) else await self._adapter.do(step, self._work)
+    async def _skip(self) -> None:
+        """Nothing is done, so nobody can die between its begin and its end."""
+        if is_asked(self._saga.step.name, self._work.release.settings):
+            self._work.tell(f"skipped, for the release serves already: {self._saga.step.does}")
 
-    async def _looked(self, step: str) -> Sight:
-        return Sight(Seen.DONE, SKIPPED) if self._skips(step) else await self._adapter.look(step, self._work)
+        async def work(tx: Tx) -> Saga:
+            await deployments.move(tx, self._claimed, SagaEvent.BEGUN)
+            return await deployments.move(tx, self._claimed, SagaEvent.DONE, data=SKIPPED)
 
-    def _skips(self, step: str) -> bool:
-        return step in OF_NEW and self._claimed.kind == "rollback" and self._work.serves
+        self._saga = await self._store.write(work)
 
     async def _look(self) -> None:
         step = self._saga.step.name
         try:
             async with asyncio.timeout(self._limit_s() + LOOK_S):
-                sight = await self._looked(step)
+                sight = await self._adapter.look(step, self._work)
         except StepFailed as failed:
             await self._move(SagaEvent.SEEN_UNCLEAR, reason=str(failed))
             return

@@ -116,17 +116,19 @@ class Loco:
             return
         waits = await self.store.read(lambda tx: self._holdups(tx, row))
         if waits:
-            await self.store.write(lambda tx: deployments.wait(tx, row.id, waits))
-            await self._roll_back(row, waits)
+            await self._hold(row, waits)
         elif len(self.driven) < AT_ONCE:
             await self._begin(row)
 
-    async def _roll_back(self, row: DeploymentRow, waits: Sequence[Mapping[str, Any]]) -> None:
-        """A rollback that waits only for a deployment in its watch, and wants what served before: that one goes back, by one cut."""
-        if row.kind != "rollback" or [one["for"] for one in waits] != ["target"]:
-            return
-        holder = str(waits[0]["deployment"])
-        asked = await self.store.write(lambda tx: deployments.roll_back(tx, holder, row))
+    async def _hold(self, row: DeploymentRow, waits: Sequence[Mapping[str, Any]]) -> None:
+        """Note what it waits for. A rollback that waits only for a deployment in its watch, and wants what served before, takes it back."""
+        holder = str(waits[0]["deployment"]) if row.kind == "rollback" and [one["for"] for one in waits] == ["target"] else ""
+
+        async def work(tx: Tx) -> str:
+            await deployments.wait(tx, row.id, waits)
+            return await deployments.roll_back(tx, holder, row) if holder else ""
+
+        asked = await self.store.write(work)
         if (driven := self.driven.get(holder)) is not None:
             driven.asked.ask(asked)
 

@@ -44,7 +44,7 @@ class StepRule:
 STEPS: tuple[StepRule, ...] = (
     StepRule(name="lock", does="take the target", repeatable=True, undone="let the target go"),
     StepRule(name="prepare", does="check what the release needs", repeatable=True),
-    StepRule(name="ship", does="bring the artifact to the target", repeatable=True),
+    StepRule(name="ship", does="bring the artifact to the target", repeatable=True, undone="take the artifact away"),
     StepRule(name="release_command", does="run the release command", repeatable=False),
     StepRule(name="start", does="start the new release", repeatable=False, undone="stop the new release"),
     StepRule(name="health", does="wait until the new release is healthy", repeatable=True),

@@ -116,8 +116,11 @@ def test_what_nobody_can_tell_waits_for_a_person(resolved: SagaEvent, state: Dep
 
 def test_a_cancel_before_the_switch_undoes_and_one_after_it_goes_back_or_keeps() -> None:
     early = replay([*before("start"), E.CANCELLED])
-    assert (early.direction, early.step.name) == (Direction.BACK, "lock")
-    assert advance(advance(early, E.BEGUN), E.DONE).state is DeploymentState.CANCELLED
+    assert early.direction is Direction.BACK
+    for step in ("ship", "lock"):
+        assert early.step.name == step
+        early = advance(advance(early, E.BEGUN), E.DONE)
+    assert early.state is DeploymentState.CANCELLED
 
     watching = replay([*before("watch"), E.BEGUN])
     assert advance(watching, E.CANCELLED).step.name == "switch"

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from sparki_daemon.loco import recorder
 from sparki_daemon.loco.adapters.process import service, shipping
-from sparki_daemon.loco.adapters.process.door import address_of, ask, ask_as_now, running_status, try_address
+from sparki_daemon.loco.adapters.process.door import address_of, ask, ask_as_now, running_status, to_its_end, try_address
 from sparki_daemon.loco.adapters.process.drifting import drift_of
 from sparki_daemon.loco.adapters.process.execution import execute
 from sparki_daemon.loco.adapters.process.gate import healthy, watched
@@ -21,7 +23,6 @@ from sparki_daemon.loco.adapters.process.wishes import problems_of, wishes_of
 from sparki_daemon.loco.protocol import Capabilities, Drift, Observed, Place, Release, Seen, Sight, StepFailed, Strategy, Work
 from sparki_daemon.model.problem import Problem
 from sparki_daemon.pipeline.environment_keys import OWN_KEYS
-from sparki_daemon.system import files
 
 POLL_S = 0.05
 FOLLOW_S = 0.2
@@ -109,7 +110,7 @@ class ProcessAdapter:
         return await asyncio.to_thread(drift_of, place.folder, release)
 
     async def forget(self, place: Place, release: Release) -> None:
-        await asyncio.to_thread(files.remove_tree, shipping.release_folder(place.folder, release.id))
+        await asyncio.to_thread(shipping.forget, place.folder, release.id)
 
 
 # -- steps ---------------------------------------------------------------------------------------------------------------
@@ -148,7 +149,22 @@ async def _prepare(work: Work) -> Mapping[str, Any]:
 
 
 async def _ship(work: Work) -> Mapping[str, Any]:
-    return {"folder": await asyncio.to_thread(shipping.ship, work.place.folder, work.release.id, work.release.artifact, work.tell)}
+    stop = threading.Event()
+    what = (work.place.folder, work.release.id, work.release.artifact)
+    ship = partial(shipping.ship, *what, work.tell, deployment=work.deployment, stopped=stop.is_set)
+    return {"folder": await to_its_end(ship, leave=stop.set)}
+
+
+async def _take_away(work: Work) -> None:
+    """The files that this deployment brought, unless people were served from them: what the service has added may be theirs.
+
+    The release is kept as an archive. What can't be removed costs room, and no deployment its end.
+    """
+    status = await asyncio.to_thread(running_status, work.place.folder)
+    if work.serves or (status is not None and status.counted(work.release.id).requests):
+        return
+    for left in await asyncio.to_thread(shipping.take_away, work.place.folder, work.release.id, work.deployment):
+        work.tell(f"left behind: {left}")
 
 
 async def _release_command(work: Work) -> Mapping[str, Any]:
@@ -246,4 +262,4 @@ _DO = {
     "done": _present,
 }
 _LOOK = {"release_command": _look_at_release_command, "start": service.look, "switch": _look_at_switch}
-_UNDO = {"lock": _unlock, "start": service.undo, "switch": _switch_back}
+_UNDO = {"lock": _unlock, "ship": _take_away, "start": service.undo, "switch": _switch_back}

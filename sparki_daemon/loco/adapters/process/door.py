@@ -23,13 +23,19 @@ async def ask(work: Work, question: Callable[[Keeper], T]) -> T:
     Who is cancelled meanwhile still waits for the answer: a question that is under way must not arrive after its undoing.
     """
     keeper = Keeper(work.place.folder, deployment=work.deployment, epoch=work.epoch)
-    asking = asyncio.ensure_future(asyncio.to_thread(_asked, keeper, question))
+    return await to_its_end(lambda: _asked(keeper, question))
+
+
+async def to_its_end(call: Callable[[], T], leave: Callable[[], None] = lambda: None) -> T:
+    """Run a blocking call in a thread. Who is cancelled meanwhile calls `leave`, and still waits: it must not act after its undoing."""
+    calling = asyncio.ensure_future(asyncio.to_thread(call))
     try:
-        return await asyncio.shield(asking)
+        return await asyncio.shield(calling)
     except asyncio.CancelledError:
-        await asyncio.wait((asking,))
-        if not asking.cancelled():
-            asking.exception()  # heard: nobody else will
+        leave()
+        await asyncio.wait((calling,))
+        if not calling.cancelled():
+            calling.exception()  # heard: nobody else will
         raise
 
 
