@@ -45,8 +45,9 @@ class Shop:
                 await asyncio.sleep(0.003)
 
     async def settled(self, name: str = "w1") -> None:
-        """The runner is met, and all of its past is taken."""
+        """The runner is met, all of its past is taken, and it has heard from where it is asked: it answers with what it then has."""
         await self.until(lambda: name in self.pool.links and self.pool.links[name].ready)
+        await self.until(lambda: all(twin.asked for twin in self.twins if twin.name == name))
 
 
 @pytest.fixture
