@@ -201,6 +201,8 @@ class Keeper:
                 self.close()
                 if ended or not self._acting or not self._end_mute():
                     break
+                with contextlib.suppress(OSError):
+                    self._reach()  # its successor may take its time to be there
                 ended, deadline = True, time.monotonic() + limit_s
                 continue
             except (OSError, ValueError) as error:
