@@ -21,10 +21,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         bad = os.path.exists("bad") and self.path != "/healthz"
         body = open("app.txt", "rb").read()
-        time.sleep(0.3 if self.path == "/slow" else 0)
         self.send_response(500 if bad else 200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
+        time.sleep(0.3 if self.path == "/slow" else 0)  # an answer that has begun can't be asked for again
         self.wfile.write(body)
     def log_message(self, *words):
         pass
