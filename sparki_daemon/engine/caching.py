@@ -40,6 +40,15 @@ class Miss:
     told: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class _Common:
+    """What the jobs of one run meet alike."""
+
+    live: Live
+    github: Mapping[str, Any]
+    files: SourceFiles
+
+
 class Caching:
     """Looks results up. Used by the scheduler inside its transactions: whatever it reads of a run's source was read by `prime` before."""
 
@@ -48,6 +57,7 @@ class Caching:
         self._artifacts = os.path.join(home, "artifacts")
         self._trees: OrderedDict[str, SourceFiles] = OrderedDict()
         self._tools = Tools()
+        self._common: _Common | None = None  # of the run that was looked at last
         system = os.uname()
         self._system = f"{system.sysname} {system.machine}"
 
@@ -65,9 +75,7 @@ class Caching:
             return None
         if refused := self._refused(live, job):
             return Miss({"hit": False, "key": None, "against": None, "why": [refused]})
-        keep = self.ticket(live, job)
-        if keep is None:
-            return None
+        keep = self._kept_at(live, job)
         note: list[str] = []
         try:
             if entry := job_cache.look(keep["slot"], keep["key"]):
@@ -81,8 +89,10 @@ class Caching:
 
     def ticket(self, live: Live, job: LiveJob) -> KeepSpec | None:
         """Where the job's result is to be kept; None: it declares no cache, or may not use it. Raises SparkiError of git's."""
-        if job.plan.cache is None or self._refused(live, job):
-            return None
+        return None if job.plan.cache is None or self._refused(live, job) else self._kept_at(live, job)
+
+    def _kept_at(self, live: Live, job: LiveJob) -> KeepSpec:
+        assert job.plan.cache is not None
         if job.keep is None:
             parts = cache_key.parts_of(live.plan.env, job.plan, self._around(live, job))
             slot = JobCache(self._root, live.spec["project"]).slot(live.plan.file, job.plan.id)
@@ -109,25 +119,31 @@ class Caching:
         job_cache.touch(entry)
 
     def _around(self, live: Live, job: LiveJob) -> cache_key.Around:
-        spec = live.spec
-        plan = job.plan
+        spec, plan, common = live.spec, job.plan, self._common_of(live)
         assert plan.cache is not None
         downloads = any("download-artifact" in step.uses for step in plan.steps)
         found = Artifacts(self._artifacts).listing(live.run) if downloads else []
         return cache_key.Around(
             contexts={
-                "github": {**live.github, "event": spec["event"]},
+                "github": common.github,
                 "inputs": spec["inputs"],
                 "vars": spec["vars"],
                 "needs": needs_context(plan, live.results),
             },
-            files=self._files(from_json(spec["source"]["snapshot"])),
+            files=common.files,
             system=self._system,
             settings={"home": spec["home"], "workspace": spec.get("workspace", "")},
             variables=spec["env"],
             tools={name: self._tools.version(name, spec["env"].get("PATH", os.defpath)) for name in plan.cache.tools},
             artifacts={artifact.name: artifact.digest for artifact in found},
         )
+
+    def _common_of(self, live: Live) -> _Common:
+        """What is the same for all jobs of a run. Raises SparkiError."""
+        if self._common is None or self._common.live is not live:
+            files = self._files(from_json(live.spec["source"]["snapshot"]))
+            self._common = _Common(live, {**live.github, "event": live.spec["event"]}, files)
+        return self._common
 
     def _files(self, snapshot: Snapshot) -> SourceFiles:
         """The files of a snapshot. Raises SparkiError."""

@@ -107,6 +107,7 @@ async def _run(home: str, cache: str, version: str, load: Load, store: SqliteSto
     pushes = asyncio.create_task(engine.binding.recover())
     gc.collect()
     gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
     log.info("ready: pid %d, version %s", os.getpid(), version)
     try:
         serving = await serve(build(engine), listen_fd)

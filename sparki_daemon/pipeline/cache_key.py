@@ -27,6 +27,7 @@ _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _CONTEXTS = ("github", "inputs", "vars", "needs")  # the others say what the definition says, or where the job runs
 # What differs with each run by its nature, and is no more than a place or a file.
 _PLACES = frozenset({"workspace", "event_path", "output", "env", "path", "state", "step_summary", "action", "action_path", "job", "token"})
+_ENCODE = json.JSONEncoder(sort_keys=True, default=str).encode  # made once: `json.dumps` makes one for each value
 _EVERYBODYS = frozenset({"PATH", "HOME", "PWD", "TERM", "USER", "LOGNAME", "SHELL", "COLORTERM"})
 
 
@@ -170,7 +171,7 @@ def _texts(pairs: Pairs) -> list[list[str]]:
 
 def _short(value: Any) -> str:
     """A digest that stands for a value: parts are kept, and may hold what nobody wants to read there."""
-    return _digest(json.dumps(value, sort_keys=True, default=str), 12)
+    return _digest(_ENCODE(value), 12)
 
 
 def _digest(text: str, size_bytes: int) -> str:

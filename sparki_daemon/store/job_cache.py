@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from sparki_daemon.model.dataclass import dataclass, field
@@ -334,5 +335,6 @@ def _names(folder: str) -> list[str]:
         return []
 
 
+@lru_cache(maxsize=4096)
 def _short(text: str) -> str:
     return digests.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:32]
