@@ -19,7 +19,8 @@ MS_A_RECORD = 1000  # so much earlier than the truth may the time of a line be
 PIECE_BYTES = 8 * 1024
 # Counting a flood's lines as it comes would hold up whoever writes it: from so many bytes within a second on they are counted later.
 FLOOD_BYTES = 4 * 1024 * 1024
-BLOCK_BYTES = 64 * 1024
+BLOCK_BYTES = 256 * 1024
+CATCH_UP_INDEX_BYTES = 16 * 1024  # records of counted lines wait for so many: a reader counts what the index lacks
 CALM_MS = 200  # without a write
 CATCH_UP_BYTES = 4 * 1024 * 1024  # at a write after a calm; the rest at the end
 WRITEBACK_BYTES = 8 * 1024 * 1024  # the disk is asked to begin after so many: `sync` then waits for the last of them only
@@ -203,17 +204,27 @@ class LogWriter:
                     return
                 while len(self._times) > 1 and self._times[1][0] <= self._counted:
                     del self._times[0]
-                self._note(self._counted, data, self._times[0][1] if self._times else self._last_ms)
+                self._count(self._counted, data, self._times[0][1] if self._times else self._last_ms)
                 self._counted += len(data)
+                if len(self._pending) >= CATCH_UP_INDEX_BYTES:
+                    self._write_index()
         except OSError:
             return
         finally:
             os.close(fd)
+            if self._pending:
+                self._write_index()
         if self._counted == self.size:
             self._times.clear()
 
     def _note(self, base: int, data: bytes, now_ms: int) -> None:
-        """Count the lines of `data`, which lies at `base`, and make the records that it calls for."""
+        """Count the lines of `data`, which lies at `base`, and write the records that it calls for."""
+        self._count(base, data, now_ms)
+        if self._pending and (base + len(data) > INDEX_FROM_BYTES or now_ms - self._began_ms >= MS_A_RECORD):
+            self._write_index()
+
+    def _count(self, base: int, data: bytes, now_ms: int) -> None:
+        """Count the lines of `data`, and make the records."""
         if self._noted[0] < 0 or abs(now_ms - self._noted[2]) >= MS_A_RECORD:
             at = 0 if self._line_begin == base else data.find(b"\n") + 1
             if (at or self._line_begin == base) and at < len(data):  # a line of which no byte is here has no time yet
@@ -226,8 +237,6 @@ class LogWriter:
                 self._record(base + begin if begin else self._line_begin, self._newlines, now_ms)
             self._newlines += newlines
         self._line_begin = base + end if (end := data.rfind(b"\n") + 1) else self._line_begin
-        if self._pending and (base + len(data) > INDEX_FROM_BYTES or now_ms - self._began_ms >= MS_A_RECORD):
-            self._write_index()
 
     def _record(self, offset: int, newlines: int, now_ms: int) -> None:
         if offset > self._noted[0]:
