@@ -39,12 +39,14 @@ async def test_each_step_that_is_asked_for_begins_and_ends(yard: Yard) -> None:
 async def test_why_a_step_failed_and_what_was_taken_back_for_it(yard: Yard) -> None:
     await yard.drive(await yard.deployment(), Telling(TwinAdapter(yard.platform, fails={"health"})))
 
-    assert told(yard)[-7:] == [
+    assert told(yard)[-9:] == [
         ("health", "wait until the new release is healthy"),
         ("health", "failed: health does not work"),
         ("health", "after T"),
         ("start", "stop the new release"),
         ("start", "done in T"),
+        ("ship", "take the artifact away"),
+        ("ship", "done in T"),
         ("lock", "let the target go"),
         ("lock", "done in T"),
     ]
