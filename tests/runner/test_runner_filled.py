@@ -6,7 +6,8 @@ import glob
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from sparki_daemon.source.snapshot import take
 
 CHECKOUT = step(uses="actions/checkout@v5")
 FILES = 40
+PATIENCE_S = 120.0
 # What a job finds: each file with its rights and its content's digest, each other thing by its name; and what git thinks of it.
 LOOK = "find . -path ./.git -prune -o -printf '%M %p %l\\n' | sort; "
 LOOK += "find . -path ./.git -prune -o -type f -print0 | sort -z | xargs -0r sha256sum; "
@@ -150,8 +152,8 @@ def test_a_runner_killed_while_it_fills_leaves_nothing_to_the_next(
         driver.do(CHECKOUT, "echo x > f/0/file; rm -rf f/1?", **source)
         spec = driver.spec(CHECKOUT, "while kill -0 $PPID; do sleep 0.05; done", **source)
         driver.send(Frame.ASSIGN, spec)
-        while len(glob.glob(f"{spec['work']}/workspace/f/*/file")) < number:
-            pass
+        files = f"{spec['work']}/workspace/f/*/file"
+        until(lambda files=files, number=number: len(glob.glob(files)) >= number)
         finds_all(killed(driver), source, fresh)
 
 
@@ -169,9 +171,16 @@ def test_a_runner_killed_while_it_puts_away_leaves_nothing_to_the_next(
         driver.send(Frame.ASSIGN, spec)
         driver.wait_for("job.finished", spec["job"])
         spare = f"{driver.home}/work/.spare-{driver.name}"
-        while not os.path.exists(spare) or len(glob.glob(f"{spare}/*/f/1/new-*")) > left - number:
-            pass
+        until(lambda spare=spare, most=left - number: os.path.exists(spare) and len(glob.glob(f"{spare}/*/f/1/new-*")) <= most)
         finds_all(killed(driver), source, fresh)
+
+
+def until(is_so: Callable[[], bool]) -> None:
+    """Look without a pause: the moment passes."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not is_so():
+        if time.monotonic() > deadline:
+            raise TimeoutError
 
 
 def killed(driver: Driver) -> Driver:
