@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sparki_cli.called import Called
 from sparki_cli.connect import own_directory
 from sparki_cli.given import mapped
 from sparki_cli.render import Output, printable
-from sparki_daemon.model.dataclass import dataclass
+from sparki_daemon.model.dataclass import dataclass, replace
 from sparki_daemon.model.problem import Position, Problem, SparkiError
 from sparki_daemon.pipeline.calls import call_problems
 from sparki_daemon.pipeline.dialect import dialect_of
 from sparki_daemon.pipeline.reader import look
 from sparki_daemon.pipeline.schema import Dialect
+from sparki_daemon.pipeline.select import rule_problems
 from sparki_daemon.pipeline.settings import FILE, read_settings
 from sparki_daemon.source import files as source_files
 from sparki_daemon.source.repository import find
@@ -148,10 +149,22 @@ def _dialect(here: str, name: str) -> Dialect:
 
 def _all(here: str, called: Called) -> Iterator[Checked]:
     repository = find(here)
-    for file, data in source_files.pipelines(repository).items():
+    pipelines = source_files.pipelines(repository)
+    for file, data in pipelines.items():
         yield check(data, file, called)
     if (settings := source_files.read_worktree(repository, FILE)) is not None:
-        yield check_settings(settings, FILE)
+        checked = check_settings(settings, FILE)
+        yield replace(checked, errors=(*checked.errors, *_of_rules(settings, pipelines)))
+
+
+def _of_rules(settings: bytes, pipelines: Mapping[str, bytes]) -> Iterator[Problem]:
+    """What is wrong with the pipelines that a push would run. A file that can't be read may bear any name: nothing is said then."""
+    try:
+        rules = read_settings(settings).deploying.branches
+        documents = [look(data, file)[0] for file, data in pipelines.items()] if rules else []
+    except SparkiError:
+        return
+    yield from rule_problems(rules, documents)
 
 
 def _verdict(one: Checked) -> dict[str, Any]:

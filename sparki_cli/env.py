@@ -71,10 +71,10 @@ def facts_in_words(facts: Mapping[str, Any]) -> list[str]:
     """What an adapter found, a line each; what it has nothing to say of is left out."""
     rest = dict(facts)
     lines = []
-    if (pid := rest.pop("pid", None)) is not None:
-        port, restarts = rest.pop("port", None), rest.pop("restarts", 0)
+    if "pid" in rest:
+        pid, port, restarts = rest.pop("pid"), rest.pop("port", None), rest.pop("restarts", 0)
         again = f", restarted {restarts:,} {'time' if restarts == 1 else 'times'}" if restarts else ""
-        lines.append(f"process {pid}{f' on port {port}' if port else ''}{again}")
+        lines.append(f"{'no process now' if pid is None else f'process {pid}'}{f' on port {port}' if port else ''}{again}")
     if isinstance(rest.get("requests"), int) and isinstance(rest.get("dropped"), int):
         lines.append(f"{rest.pop('dropped'):,} of {rest.pop('requests'):,} requests dropped")
     for name, value in rest.items():

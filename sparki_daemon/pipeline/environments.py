@@ -59,6 +59,7 @@ class BranchRule:
     at: Position
     run: tuple[str, ...]
     deploy: str
+    run_at: Position  # of `run`, or of the rule where it has none
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,7 +269,8 @@ class _Reader:
                 continue
             deploy = value.get("deploy")
             self.known_environment(_text(deploy), known, self._at(deploy or key), f"the rule for '{key.text}'")
-            yield BranchRule(key.text, self._at(key), _words(value.get("run")), _text(deploy))
+            run = value.get("run")
+            yield BranchRule(key.text, self._at(key), _words(run), _text(deploy), self._at(run or key))
 
     def notices(self, node: Node | None) -> Iterator[Notice]:
         for item in node.items if isinstance(node, SequenceNode) else ():

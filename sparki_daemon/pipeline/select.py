@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from sparki_daemon.model.dataclass import dataclass, replace
 from sparki_daemon.model.problem import Problem, SparkiError
@@ -10,6 +11,9 @@ from sparki_daemon.pipeline.document import Document
 from sparki_daemon.pipeline.globs import passes
 from sparki_daemon.pipeline.spelling import did_you_mean
 from sparki_daemon.pipeline.triggers import DISPATCH, Trigger
+
+if TYPE_CHECKING:
+    from sparki_daemon.pipeline.environments import BranchRule
 
 Filters = Mapping[str, tuple[str, ...]]
 _PULL_REQUESTS = frozenset({"pull_request", "pull_request_target"})
@@ -111,6 +115,15 @@ def names_of(file: str, name: str) -> tuple[str, ...]:
     base = file.rsplit("/", 1)[-1]
     stem = base.rsplit(".", 1)[0] if base.endswith((".yml", ".yaml")) else base
     return file, base, stem, name
+
+
+def rule_problems(rules: Iterable[BranchRule], documents: Sequence[Document]) -> Iterator[Problem]:
+    """What is wrong with the pipelines that push rules run, each at the rule's `run`: there is none of that name, or there are several."""
+    for rule in rules:
+        try:
+            named(documents, rule.run)
+        except SparkiError as error:
+            yield from (replace(problem, at=rule.run_at) for problem in error.problems)
 
 
 def named(documents: Sequence[Document], wanted: Iterable[str]) -> list[Document]:

@@ -78,3 +78,12 @@ def test_good_settings_are_one_file_without_an_error_and_a_workflow_of_that_name
     workflow = Path(sparki.cwd, ".github", "workflows", "sparki.yml")
     workflow.write_text("on: push\njobs: {a: {runs-on: x, steps: [{run: a}]}}\n")
     assert sparki("validate", ".github/workflows/sparki.yml").returncode == 0
+
+
+def test_a_push_rule_that_runs_what_is_not_there_is_told_at_its_place(sparki: Program) -> None:
+    repository(sparki, "branches:\n  main: {run: [ci, cii]}\n")
+    done = sparki("validate", "--json")
+
+    wrong = json.loads(done.stdout)["files"][1]
+    assert (done.returncode, places(wrong)) == (2, [("no_such_pipeline", 2, 15)])
+    assert wrong["errors"][0]["hint"] == "did you mean 'ci'?"

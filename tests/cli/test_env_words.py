@@ -9,6 +9,7 @@ def test_a_process_is_told_in_a_sentence_and_what_there_is_nothing_of_is_left_ou
     facts = {"pid": 42, "port": 8000, "restarts": 1, "requests": 20113, "dropped": 2, "maintenance": None}
     assert facts_in_words(facts) == ["process 42 on port 8000, restarted 1 time", "2 of 20,113 requests dropped"]
     assert facts_in_words({"pid": 42, "port": None, "restarts": 0}) == ["process 42"]
+    assert facts_in_words({"pid": None, "port": 28051, "restarts": 7}) == ["no process now on port 28051, restarted 7 times"]
     assert facts_in_words({}) == []
 
 

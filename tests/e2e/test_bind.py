@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -143,6 +144,21 @@ def test_settings_with_an_error_are_told_with_their_place(shop: BoundShop) -> No
 
     assert "--> sparki.yml:7:29" in said
     assert shop.runs() == []
+
+
+def test_a_rule_that_runs_what_is_not_there_is_told_with_its_place_with_pipelines_and_without_any(shop: BoundShop) -> None:
+    shop.write("sparki.yml", "branches:\n  main: {run: [cii]}\n")
+    shop.commit("rule")
+
+    said = shop.push("sparki", "main")
+
+    assert "no pipeline is called 'cii'" in said
+    assert "sparki.yml:2:15" in said
+    shutil.rmtree(shop.root / ".github")
+    shop.commit("no pipelines")
+    said = shop.push("sparki", "main")
+    assert "sparki.yml:2:15" in said
+    assert "this repository has no pipelines" in said
 
 
 def test_tags_deletions_and_several_refs_in_one_push(shop: BoundShop) -> None:

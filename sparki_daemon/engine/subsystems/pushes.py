@@ -14,7 +14,10 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
+from sparki_daemon.model.dataclass import replace
 from sparki_daemon.model.problem import ExitCode, Problem, SparkiError
+from sparki_daemon.pipeline.environments import BranchRule
+from sparki_daemon.pipeline.select import rule_problems
 from sparki_daemon.prepare.pushed import QUEUE, SKIP, Judged, Received, judge, parse, with_others
 from sparki_daemon.source.bound import Bind, all_binds, git_dir_of, read_bind
 from sparki_daemon.source.push import Update
@@ -25,6 +28,7 @@ Ask = Callable[[dict[str, Any], str | None], Awaitable[dict[str, Any]]]  # what 
 FORGOTTEN_S = 30.0  # a push that no hook has asked about for so long: its hook was killed
 _PASSING = ("disk_full", "cannot_write")
 _NOTHING_STARTS = ("nothing_to_run", "no_pipeline")
+_OF_NAMES = ("no_pipeline", "no_such_pipeline", "ambiguous_pipeline")
 log = logging.getLogger("sparki.bind")
 
 
@@ -121,6 +125,8 @@ class Pushes:
         try:
             started = await self._start_runs(_run_request(bind, update, judged, env), key)
         except SparkiError as error:
+            if judged.rule and judged.rule.run and error.problems[0].code in _OF_NAMES:
+                return _told(update, error=_at_rule(judged.rule, _of_the_push(error)))
             if error.problems[0].code in _NOTHING_STARTS:
                 deploys = judged.rule is not None and judged.rule.deploy
                 return _told(update, note="no pipeline starts on this push" + (", so nothing is deployed" if deploys else ""))
@@ -153,6 +159,14 @@ def _of_the_push(error: SparkiError) -> SparkiError:
     if error.exit_code is ExitCode.UNREACHABLE or error.problems[0].code in _PASSING:
         raise error
     return error
+
+
+def _at_rule(rule: BranchRule, error: SparkiError) -> SparkiError:
+    """`error` with the place of the rule's `run` where it is about a pipeline that this names."""
+    if error.problems[0].code == "no_pipeline":
+        return SparkiError(*rule_problems([rule], ()), exit_code=error.exit_code)
+    placed = (replace(one, at=rule.run_at) if one.code in _OF_NAMES else one for one in error.problems)
+    return SparkiError(*placed, exit_code=error.exit_code)
 
 
 def _run_request(bind: Bind, update: Update, judged: Judged, env: Mapping[str, str]) -> dict[str, Any]:
