@@ -100,15 +100,20 @@ def test_front_and_keeper_killed_together_leave_the_service_and_it_is_adopted(pl
     until(lambda: place.get() == "r-secret")
 
 
+def nobody_left(place):
+    """SIGKILL to all that lives, again and again: a shell that has just been started may be starting its program."""
+    for pid in place.pids():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    return not place.pids()
+
+
 def test_after_a_reboot_all_comes_back_but_what_needs_values(place):
     place.serve("r-1")
     place.keeper.start_service("r-2", "sleep 600", str(place.root), variables={}, secrets={"KEY": SECRET})
     status = place.keeper.status()
     os.kill(status.pid, signal.SIGSTOP)
-    for pid in place.pids():
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-    until(lambda: not place.pids())
+    until(lambda: nobody_left(place))
     until(lambda: place.service("r-1").listening and place.keeper.status().front_ready)
 
     assert place.get() == "r-1"
