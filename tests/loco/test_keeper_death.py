@@ -59,8 +59,8 @@ def test_a_keeper_that_was_stopped_is_ended_by_who_acts_alone_and_nothing_is_cut
 def test_a_keeper_that_takes_its_time_for_what_it_is_asked_is_left_alone(place):
     place.serve("r-1")
     before = place.keeper.status()
-    place.run("r-2", "trap '' TERM; sleep 600")
-    until(lambda: place.service("r-2").condition == "running")
+    place.run("r-2", f"trap '' TERM; : > {place.root}/deaf; sleep 600")
+    until((place.root / "deaf").exists)
 
     with pytest.raises(SparkiError, match="it does not answer"):
         place.keeper._ask({"do": "stop_service", "release": "r-2", "grace_s": 5.0}, limit_s=0.1)
