@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import http.client
+import os
+import signal
 import time
 
 from service_site import PATIENCE_S, SECRET, Site, wait_for_step
+
+from sparki_daemon.loco.keeper.client import Keeper
 
 
 def until_in_log(site: Site, deployment: str, text: str) -> str:
@@ -46,6 +50,22 @@ def test_a_command_beside_the_service_has_its_folder_and_environment_and_its_out
     assert "null" not in words
     assert "'absent' can't be started there" in site.sparki("env", "exec", "staging", "--", "absent", code=1)
     site.sparki("env", "exec", "staging", "--", "sh", "-c", "exit 7", code=7)
+
+
+def test_whoever_looks_at_an_environment_whose_keeper_and_front_were_killed_brings_it_back(site: Site) -> None:
+    site.sparki("deploy", "staging")
+    (folder,) = (str(path) for path in site.home.glob("environments/*/staging"))
+    for look in (("env", "ls"), ("env", "show", "staging"), ("env", "logs", "staging")):
+        with Keeper(folder) as keeper:
+            status = keeper.status()
+        for pid in (status.pid, status.front_pid):
+            assert pid
+            os.kill(pid, signal.SIGSTOP)  # neither starts the other again
+        for pid in (status.pid, status.front_pid):
+            os.kill(pid, signal.SIGKILL)
+        said = site.sparki(*look)
+        assert site.get() == (200, "one"), said
+        assert "drift" not in said
 
 
 def test_what_is_down_has_no_command_beside_it(site: Site) -> None:

@@ -146,4 +146,4 @@ def test_a_process_that_nobody_minds_any_more_is_told(place: Any) -> None:
     assert told(place, release)["process"] == ("running", "none")
     with Keeper(place.folder, deployment="d-1", epoch=1) as keeper:
         keeper.down(grace_s=0)
-    assert told(place, release)["process"] == ("running", "none: its keeper is gone, and nobody starts it again")
+    assert told(place, release)["process"] == ("running", "none: nothing runs there any more; sparki deploy starts it anew")

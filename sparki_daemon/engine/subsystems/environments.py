@@ -10,7 +10,7 @@ from typing import Any
 from sparki_daemon.engine.deploy_views import release_line
 from sparki_daemon.engine.subsystems.going_back import live_release, refused
 from sparki_daemon.engine.subsystems.releasing import Releasing, no_such_environment
-from sparki_daemon.loco.protocol import Adapter, Comparing, Observed, Place, Release, StepFailed
+from sparki_daemon.loco.protocol import Adapter, Comparing, Observed, Place, Release, Reviving, StepFailed
 from sparki_daemon.model.dataclass import dataclass
 from sparki_daemon.model.deployment import DeploymentState
 from sparki_daemon.model.problem import ExitCode, SparkiError
@@ -45,6 +45,7 @@ class Environments:
         found = await asyncio.to_thread(repository.find, directory)
         project = await self._store.read(lambda tx: projects.find(tx, found.common_dir))
         known = await self._store.read(lambda tx: _all(tx, project)) if project else {}
+        await asyncio.gather(*(self._observed(one) for one in known.values() if self._may_be_gone(one)))  # who looks revives it
         settings = await asyncio.to_thread(working_settings, found)
         planned = settings.deploying.environments if settings else {}
         lines = [_line(name, planned[name].settings.get("adapter", ""), known.get(name)) for name in planned]
@@ -152,6 +153,12 @@ class Environments:
             return await _known(tx, row) if row else None
 
         return await self._store.read(read)
+
+    def _may_be_gone(self, known: _Known) -> bool:
+        """Whether something is live that nobody but Sparki starts again. An adapter that can't be loaded is told where it is needed."""
+        with contextlib.suppress(SparkiError):
+            return known.live is not None and isinstance(self._releasing.adapter(known.row.adapter), Reviving)
+        return False
 
     async def _observed(self, known: _Known) -> Observed:
         try:

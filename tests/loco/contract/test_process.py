@@ -271,7 +271,7 @@ async def test_an_undoing_whose_loco_is_killed_leaves_the_old_release(house: Hou
     assert house.services() == {"v-1"}
 
 
-@pytest.mark.parametrize("what", ["down", "maintenance", "exec"])
+@pytest.mark.parametrize("what", ["down", "maintenance", "exec", "show", "logs"])
 async def test_what_is_asked_of_an_environment_whose_keeper_and_front_were_killed_is_done(house: House, what: str) -> None:
     await house.bring(house.work())
     with Keeper(house.folder) as keeper:
@@ -287,6 +287,15 @@ async def test_what_is_asked_of_an_environment_whose_keeper_and_front_were_kille
     elif what == "maintenance":
         await house.adapter.maintenance(place, on=True)
         assert "maintenance" in house.get()
+    elif what == "show":
+        assert house.live is not None
+        assert (await house.adapter.observe(place)).release == "v-1"
+        assert list(await house.adapter.drift(place, house.live)) == []
+        assert house.get() == "v-1"
+    elif what == "logs":
+        async for _ in house.adapter.logs(place, release="v-1", follow=False):
+            pass
+        assert house.get() == "v-1"
     else:
         assert await house.adapter.execute(place, ["sh", "-c", "echo $SPARKI_RELEASE"], house.said.append) == 0
         assert "v-1" in house.said

@@ -13,7 +13,7 @@ from typing import Any
 
 from sparki_daemon.loco import recorder
 from sparki_daemon.loco.adapters.process import service, shipping
-from sparki_daemon.loco.adapters.process.door import address_of, ask, ask_as_now, running_status, to_its_end, try_address
+from sparki_daemon.loco.adapters.process.door import address_of, ask, ask_as_now, revived_status, running_status, to_its_end, try_address
 from sparki_daemon.loco.adapters.process.drifting import drift_of
 from sparki_daemon.loco.adapters.process.execution import execute
 from sparki_daemon.loco.adapters.process.gate import healthy, watched
@@ -58,7 +58,7 @@ class ProcessAdapter:
         await _UNDO[step](work)
 
     async def observe(self, place: Place) -> Observed:
-        status = await asyncio.to_thread(running_status, place.folder)
+        status = await asyncio.to_thread(revived_status, place.folder, acting=False)
         if status is None or not status.live:
             return Observed(release="", healthy=None)
         found = status.services.get(status.live)
@@ -78,6 +78,8 @@ class ProcessAdapter:
 
     async def logs(self, place: Place, *, release: str, follow: bool) -> AsyncIterator[str]:
         path = os.path.join(place.folder, "logs", f"{release}.log")
+        with contextlib.suppress(StepFailed):  # its lines can be read all the same
+            await asyncio.to_thread(revived_status, place.folder, acting=False)
         try:
             file = await asyncio.to_thread(open, path, encoding="utf-8", errors="replace")
         except OSError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -15,6 +16,8 @@ from sparki_daemon.loco.protocol import StepFailed, Work
 from sparki_daemon.model.problem import SparkiError
 
 T = TypeVar("T")
+FRONT_LIMIT_S = 5.0  # for the front of a keeper that was just started
+POLL_S = 0.02
 
 
 async def ask(work: Work, question: Callable[[Keeper], T]) -> T:
@@ -57,15 +60,24 @@ def running_status(folder: str, *, acting: bool = False) -> Status | None:
         return _asked(keeper, lambda asked: asked.status()) if keeper.runs() else None
 
 
-def revived_status(folder: str) -> Status | None:
+def revived_status(folder: str, *, acting: bool = True) -> Status | None:
     """What the keeper says, blocking: one that died, and left services or fronts behind, is started again. None: nothing runs there.
 
-    For whoever acts: a keeper that is gone for a moment must not be taken for an environment in which nothing runs. Raises StepFailed.
+    A keeper that is gone for a moment must not be taken for an environment in which nothing runs. One that hangs is ended only for
+    who is `acting`. Raises StepFailed.
     """
-    if status := running_status(folder, acting=True):
+    if status := running_status(folder, acting=acting):
         return status
     left = state_of(folder)
-    return ask_anyhow(folder, lambda keeper: keeper.status()) if left.services or left.fronts else None
+    return ask_anyhow(folder, _with_front) if left.services or left.fronts else None
+
+
+def _with_front(keeper: Keeper) -> Status:
+    """What a keeper says that was just started, once its front serves, too: what is told then is no moment of its start."""
+    deadline = time.monotonic() + FRONT_LIMIT_S
+    while (status := keeper.status()).listen and not (status.front_ready or status.front_problem) and time.monotonic() < deadline:
+        time.sleep(POLL_S)
+    return status
 
 
 def state_of(folder: str) -> State:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from sparki_daemon.loco.adapters.process.comparing import changed
-from sparki_daemon.loco.adapters.process.door import address_of, running_status
+from sparki_daemon.loco.adapters.process.door import address_of, revived_status
 from sparki_daemon.loco.adapters.process.probe import probe
 from sparki_daemon.loco.adapters.process.shipping import release_folder
 from sparki_daemon.loco.adapters.process.wishes import Health, Wishes, wishes_of
@@ -27,7 +27,7 @@ CONDITIONS = {
 def drift_of(folder: str, release: Release) -> list[Drift]:
     """All of it, blocking. Raises StepFailed where the keeper can't be asked."""
     wishes = wishes_of(release.settings)
-    status = running_status(folder)
+    status = revived_status(folder, acting=False)
     found = status.services.get(release.id) if status else None
     differences = [*_process(status, found), *changed_files(release_folder(folder, release.id), release.artifact)]
     if status is not None and address_of(status.listen) != address_of(wishes.listen):
@@ -39,7 +39,7 @@ def drift_of(folder: str, release: Release) -> list[Drift]:
 
 def _process(status: Status | None, found: Service | None) -> Iterator[Drift]:
     if found is None:
-        live = "none" if status else "none: its keeper is gone, and nobody starts it again"
+        live = "none" if status else "none: nothing runs there any more; sparki deploy starts it anew"
         yield Drift(what="process", released="running", live=live)
     elif found.condition != "running":
         ended = "" if found.exit_status is None else f", last with {found.exit_status}"
