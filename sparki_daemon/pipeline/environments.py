@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from sparki_daemon.model.dataclass import dataclass, field
 from sparki_daemon.model.gates import DAYS
@@ -87,6 +88,7 @@ def read_deploying(root: MappingNode, file: str, problems: list[Problem]) -> Dep
     for one in environments.values():
         reader.known_environment(one.settings.get("after"), environments, one.where("after"), f"environment '{one.name}'")
     reader.circle(environments)
+    reader.shared_addresses(environments)
     branches = tuple(reader.branches(root.get("branches"), environments))
     return Deploying(environments, branches, tuple(reader.notices(root.get("notify"))))
 
@@ -263,6 +265,15 @@ class _Reader:
                 way = " → ".join([*seen, after])
                 self._say("environment_cycle", f"environment '{one.name}' comes after itself: {way}", one.where("after"))
 
+    def shared_addresses(self, known: Mapping[str, Environment]) -> None:
+        """Two services of this machine can't listen at one address: the second deployment would find it taken."""
+        owners: dict[str, Environment] = {}
+        for one in known.values():
+            listen = one.settings.get("listen") if one.settings.get("adapter") == "process" else None
+            if listen and (first := owners.setdefault(listen, one)) is not one:
+                message = f"environment '{one.name}' listens at {listen}, and so does '{first.name}' ({first.where('listen')})"
+                self._say("address_shared", message, one.where("listen"), "give each a port of its own")
+
     def branches(self, node: Node | None, known: Mapping[str, Environment]) -> Iterator[BranchRule]:
         for key, value in node.pairs if isinstance(node, MappingNode) else ():
             if not isinstance(value, MappingNode):
@@ -280,7 +291,13 @@ class _Reader:
                 if _text(word) not in OCCASIONS:
                     hint = did_you_mean(_text(word), OCCASIONS) or f"it is one of {listed(OCCASIONS)}"
                     self._say("unknown_value", f"'on' can't be '{_text(word)}'", self._at(word), hint)
-            if item.get("command") is None and item.get("webhook") is None:
+            if isinstance(on, SequenceNode) and not on.items:
+                self._say("bad_value", f"'on' names nothing to tell of: it is one or more of {listed(OCCASIONS)}", self._at(on))
+            webhook = item.get("webhook")
+            if webhook is not None and _text(webhook) and not _is_web_address(_text(webhook)):
+                message = f"'webhook' is an http or https address, such as https://chat.example/hook, not '{_text(webhook)}'"
+                self._say("bad_value", message, self._at(webhook))
+            if item.get("command") is None and webhook is None:
                 self._say("missing_key", "a notice needs a 'command' or a 'webhook'", self._at(item))
             yield Notice(_words(on), _text(item.get("command")), _text(item.get("webhook")))
 
@@ -309,6 +326,14 @@ def plain(node: Node) -> Any:
 
 def _text(node: Node | None) -> str:
     return node.text if isinstance(node, ScalarNode) else ""
+
+
+def _is_web_address(text: str) -> bool:
+    try:
+        found = urlsplit(text)
+        return found.scheme in ("http", "https") and bool(found.hostname) and (found.port is None or found.port > 0)
+    except ValueError:  # a port that is none, a bracket that is not closed
+        return False
 
 
 def _words(node: Node | None) -> tuple[str, ...]:

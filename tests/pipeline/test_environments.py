@@ -134,6 +134,33 @@ def test_every_mistake_is_told_at_once() -> None:
     ]
 
 
+def test_a_notice_of_nothing_or_to_no_web_address_is_told_with_its_place() -> None:
+    text = "notify:\n  - {on: [], command: x}\n"
+    text += "".join(
+        f"  - {{on: live, webhook: '{one}'}}\n" for one in ("chat.example", "ftp://x/y", "http://", "https://x:y/", "HTTPS://x/y")
+    )
+
+    assert [line.partition(",")[0] for line in problems(text)] == [
+        "sparki.yml:2:10: 'on' names nothing to tell of: it is one or more of success",
+        *(f"sparki.yml:{line}:25: 'webhook' is an http or https address" for line in (3, 4, 5, 6)),
+    ]
+
+
+def test_two_services_of_this_machine_at_one_address_are_told_at_the_second() -> None:
+    text = """\
+environments:
+  a: {adapter: process, listen: 127.0.0.1:8080}
+  b: {adapter: process, listen: 8080}
+  c: {adapter: process, listen: 8081}
+  d: {adapter: fly, listen: 8080}
+  e: {adapter: process}
+  f: {adapter: process}
+"""
+
+    (told,) = problems(text)
+    assert told.startswith("sparki.yml:3:33: environment 'b' listens at 127.0.0.1:8080, and so does 'a' (sparki.yml:2:33)")
+
+
 def test_environments_that_wait_for_each_other_are_refused() -> None:
     text = "environments:\n  a: {adapter: process, after: b}\n  b: {adapter: process, after: a}\n"
 
