@@ -48,7 +48,8 @@ def test_a_command_beside_the_service_has_its_folder_and_environment_and_its_out
     assert "drift files.app.txt: released as shipped, live changed" in words
     assert f"process {shown['facts']['pid']} on port {shown['facts']['port']}\n" in words
     assert "null" not in words
-    assert "'absent' can't be started there" in site.sparki("env", "exec", "staging", "--", "absent", code=1)
+    assert "'absent' can't be started there" in site.sparki("env", "exec", "staging", "--", "absent", code=127)
+    assert "'./app.txt' can't be started there" in site.sparki("env", "exec", "staging", "--", "./app.txt", code=126)
     site.sparki("env", "exec", "staging", "--", "sh", "-c", "exit 7", code=7)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import signal
 from collections.abc import Callable, Sequence
@@ -15,18 +16,21 @@ from sparki_daemon.runner.mask import Masker
 
 CHUNK_BYTES = 64 * 1024
 LINE_LIMIT_BYTES = 1024 * 1024  # a longer one is told in pieces
+# What a shell makes of a command that it can't start. Source: POSIX.1-2017, Shell & Utilities, 2.8.2
+CODES = {errno.ENOENT: 127, errno.EACCES: 126, errno.EPERM: 126, errno.ENOEXEC: 126, errno.ENOTDIR: 126}
 
 
 async def execute(folder: str, command: Sequence[str], tell: Callable[[str], None]) -> int:
-    """The command's exit code; its lines are told with the values of secrets replaced.
+    """The command's exit code; its lines are told with the values of secrets replaced. As in a shell, 127: not found, 126: not executable.
 
-    Raises StepFailed: nothing is live, or the command can't be started.
+    Raises StepFailed: nothing is live, or nothing can be started there.
     """
     release, environment, hidden = await asyncio.to_thread(live_environment, folder)
+    cwd = release_folder(folder, release)
     try:
         running = await asyncio.create_subprocess_exec(
             *command,
-            cwd=release_folder(folder, release),
+            cwd=cwd,
             env=environment,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
@@ -34,6 +38,9 @@ async def execute(folder: str, command: Sequence[str], tell: Callable[[str], Non
             start_new_session=True,
         )
     except OSError as error:
+        if error.errno in CODES and await asyncio.to_thread(os.path.isdir, cwd):
+            tell(f"'{command[0]}' can't be started there: {error.strerror}")
+            return CODES[error.errno]
         raise StepFailed(f"'{command[0]}' can't be started there: {error.strerror}") from error
     assert running.stdout is not None
     try:
