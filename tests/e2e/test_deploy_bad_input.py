@@ -188,7 +188,7 @@ def test_a_release_that_does_not_fit_is_refused_and_leaves_nothing_of_it(small: 
     assert last["data"]["status"] == "failed"
     assert "No space left on device" in last["data"]["reason"]
     (folder,) = small.home.glob("environments/*/staging/releases")
-    assert [path.name for path in folder.iterdir()] == [live]
+    assert sorted(path.name for path in folder.iterdir()) == [live, f"{live}.by"]
     serves_as_before(small, live)
 
 
