@@ -66,11 +66,11 @@ class Shop:
         found: dict[str, Any] = json.loads(path.read_text())
         return found
 
-    def wait_for(self, deployment: str, *statuses: str) -> dict[str, Any]:
+    def wait_for(self, deployment: str, *statuses: str, step: str = "") -> dict[str, Any]:
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
             shown: dict[str, Any] = self.json("show", deployment)
-            if shown["status"] in statuses:
+            if shown["status"] in statuses and step in ("", shown["step"]):
                 return shown
             time.sleep(0.05)
         raise AssertionError(shown)

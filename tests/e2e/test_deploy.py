@@ -135,7 +135,7 @@ def test_ctrl_c_and_a_limit_stop_the_watching_only(shop: Shop) -> None:
     told = shop.sparki("deploy", "staging", "--wait", "500ms", code=7)
     (deployment,) = shop.json("deployments")["deployments"]
     assert f"To end it: sparki cancel {deployment['id']}" in told
-    assert shop.wait_for(deployment["id"], "running")["step"] == "health"
+    shop.wait_for(deployment["id"], "running", step="health")
 
     assert "is being cancelled: it has not switched, so there is nothing to keep" in shop.sparki("cancel", deployment["id"], "--keep")
     assert shop.wait_for(deployment["id"], "cancelled")["steps"][4]["status"] == "undone"
@@ -144,8 +144,7 @@ def test_ctrl_c_and_a_limit_stop_the_watching_only(shop: Shop) -> None:
         [*SPARKI, "deploy", "staging"], cwd=shop.root, env=shop.environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     assert watching.stdout is not None
-    while "bring the artifact" not in watching.stdout.readline():
-        pass
+    assert any("bring the artifact" in line for line in watching.stdout)
     watching.send_signal(signal.SIGINT)
     assert watching.wait(20) == 7
     watching.communicate()
