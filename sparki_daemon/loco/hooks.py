@@ -82,7 +82,7 @@ def promise(home: str, directory: str, work: Work) -> None:
     """Note that the deployment's hook after is to run once it has ended. Raises OSError."""
     if command := hook(work, "after"):
         note = {"command": command, "directory": directory, "variables": variables(work), "log": work.log}
-        os.makedirs(_notes(home), mode=0o700, exist_ok=True)
+        files.make_folder(_notes(home), parents=0)
         files.write_atomic(_note(home, work.deployment), json.dumps(note).encode())
 
 

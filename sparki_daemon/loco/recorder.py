@@ -31,8 +31,8 @@ def begin(
     folder: str, command: str, cwd: str, environment: Mapping[str, str], log: str, *, hidden: Sequence[str] = ()
 ) -> subprocess.Popen[bytes]:
     """Start the command's recorder. Secrets' values go by its environment and to no file; `hidden` names them, for the log."""
-    os.makedirs(folder, mode=0o700, exist_ok=True)
-    os.makedirs(os.path.dirname(log), mode=0o700, exist_ok=True)
+    files.make_folder(folder, parents=2)
+    files.make_folder(os.path.dirname(log), parents=1)
     attempt = secrets.token_hex(8)
     files.write_atomic(os.path.join(folder, "attempt"), attempt.encode())
     own = {name: value for name, value in os.environ.items() if name != nonce.VARIABLE}

@@ -16,6 +16,7 @@ from sparki_daemon.model.deploy_log import Mark, written
 from sparki_daemon.model.deployment import INDEX, STEPS
 from sparki_daemon.model.problem import SparkiError
 from sparki_daemon.system.clock import now_ms, rfc3339
+from sparki_daemon.system.files import make_folder
 
 T = TypeVar("T")
 SIGHTS = {
@@ -30,7 +31,7 @@ def tell(path: str, step: str, text: str, mark: Mark = Mark.SAID) -> None:
     """Append to the log at `path`, on a line of its own. A full disk takes nothing, and keeps no step from its end."""
     data = written(rfc3339(now_ms()), step, mark, text).encode("utf-8", "replace")
     with contextlib.suppress(OSError):
-        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        make_folder(os.path.dirname(path), parents=1)
         with open(path, "ab+") as file:
             if size := file.seek(0, os.SEEK_END):
                 file.seek(size - 1)

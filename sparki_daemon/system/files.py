@@ -94,6 +94,22 @@ def _is_at(fd: int, path: str) -> bool:
     return (there.st_dev, there.st_ino) == (mine.st_dev, mine.st_ino)
 
 
+def make_folder(path: str, *, parents: int) -> None:
+    """Make a folder, ours alone, with up to `parents` of those above it; one that is there is left as it is.
+
+    Raises FileNotFoundError where more are missing: a state folder that was removed or moved must not come back by what lay in it.
+    """
+    try:
+        os.mkdir(path, 0o700)
+    except FileExistsError:
+        return
+    except FileNotFoundError:
+        if not parents:
+            raise
+        make_folder(os.path.dirname(path), parents=parents - 1)
+        make_folder(path, parents=0)
+
+
 def remove_tree(path: str) -> list[str]:
     """Remove a folder and all in it, also what was made unwritable; follows no link. Returns what could not be removed, as messages."""
     left: list[str] = []

@@ -82,6 +82,17 @@ def test_a_log_that_can_not_be_written_keeps_nobody_up(tmp_path: Path) -> None:
     assert (tmp_path / "new" / "log").read_text().endswith("Z start > it begins\n")
 
 
+def test_a_log_in_a_folder_that_was_removed_or_moved_does_not_bring_that_back(tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    tell(str(tmp_path / "home" / "logs" / "d-1" / "deployment.log"), "start", "it begins")
+    (tmp_path / "home").rename(tmp_path / "elsewhere")
+
+    tell(str(tmp_path / "home" / "logs" / "d-1" / "deployment.log"), "start", "it goes on")
+
+    assert [path.name for path in tmp_path.iterdir()] == ["elsewhere"]
+    assert (tmp_path / "elsewhere" / "logs" / "d-1" / "deployment.log").read_text().count("\n") == 1
+
+
 def test_what_loco_says_begins_a_line_whatever_a_command_has_printed(tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_bytes(b"no line end")
