@@ -113,6 +113,7 @@ def _gone(keep: Collection[int], within_s: float) -> bool:
     while True:
         reap(keep)
         if (not _below(keep)) if keep else not has_children():
+            reap(keep)  # one that ended since the last look is below nobody, and is still to be taken
             return True
         if time.monotonic() >= deadline:
             return False

@@ -36,6 +36,13 @@ def sh(script: str) -> int:
     return os.posix_spawn("/bin/sh", ["sh", "-c", script], os.environ, setsid=True)
 
 
+def until_asleep(*seconds: str) -> None:
+    """Wait until below us each of these sleeps, on a busy machine too."""
+    deadline = time.monotonic() + 20
+    while not {*seconds} <= {line[-1] for pid in process.descendants() if (line := process.command_line(pid))}:
+        assert time.monotonic() < deadline
+
+
 def test_a_process_is_itself_and_no_other() -> None:
     me = process.identity(os.getpid())
 
@@ -102,7 +109,7 @@ def test_descendants_are_all_below() -> None:
 def test_all_children_end_however_they_escaped_and_are_named() -> None:
     def work() -> None:
         sh("(setsid sleep 61 &) ; setsid sh -c 'trap \"\" TERM; sleep 62; sleep 63' & env -i sleep 64 & sleep 0.1")
-        time.sleep(0.3)
+        until_asleep("61", "62", "64")
         names = end_children(term_s=0.05)
         assert set(names) == {"sleep", "sh"}, names
         assert not has_children()
@@ -115,7 +122,7 @@ def test_children_to_keep_are_kept_with_what_is_below_them() -> None:
     def work() -> None:
         kept = sh("sleep 65 & wait")
         sh("exec sleep 66")
-        time.sleep(0.2)
+        until_asleep("65", "66")
         below = process.children(kept)
         assert end_children({kept}, term_s=0.05) == ["sleep"]
         assert process.children() == [kept]
@@ -129,7 +136,7 @@ def test_children_to_keep_are_kept_with_what_is_below_them() -> None:
 def test_a_tree_is_killed_and_its_parent_is_told_by_what() -> None:
     def work() -> None:
         pid = sh("trap '' TERM INT; setsid sleep 67 & sleep 68 & wait")
-        time.sleep(0.2)
+        until_asleep("67", "68")
         kill_tree(pid)
         assert os.WTERMSIG(os.waitpid(pid, 0)[1]) == signal.SIGKILL
         deadline = time.monotonic() + 10
