@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from death_bench import Bench
+from kill_yard import KillYard
 from service_site import Site
 
 
@@ -31,6 +32,19 @@ def make_bench(tmp_path) -> Any:
 @pytest.fixture
 def bench(make_bench: Callable[..., Bench]) -> Bench:
     return make_bench()
+
+
+@pytest.fixture
+def yard(tmp_path: Path) -> Iterator[KillYard]:
+    """With a release that is live."""
+    made = KillYard(tmp_path)
+    try:
+        made.deploy()
+        made.asking.begun.set()
+        yield made
+    finally:
+        made.end()
+    assert made.left() == []
 
 
 @pytest.fixture

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from kill_yard import MOMENTS, Kill, KillYard, until
 
@@ -14,19 +11,6 @@ NAMES = [rule.name for rule in STEPS]
 UNDONE = [rule.name for rule in STEPS if rule.undone]
 ALL = ("engine", "supervisor", "loco")
 slow = [pytest.mark.slow, pytest.mark.timeout(600)]
-
-
-@pytest.fixture
-def yard(tmp_path: Path) -> Iterator[KillYard]:
-    """With a release that is live."""
-    made = KillYard(tmp_path)
-    try:
-        made.deploy()
-        made.asking.begun.set()
-        yield made
-    finally:
-        made.end()
-    assert made.left() == []
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,6 @@ import json
 import subprocess
 import threading
 from collections import Counter
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Self
 
 import pytest
@@ -92,19 +90,6 @@ def test_a_rollback_in_the_watch_takes_the_release_back_at_once_and_drops_no_req
     words = site.sparki("show", second)
     assert "watch the new release under traffic: cancelled" in words
     assert f"rolled back by {rollback}" in words
-
-
-@pytest.fixture
-def yard(tmp_path: Path) -> Iterator[KillYard]:
-    """With a release that is live."""
-    made = KillYard(tmp_path)
-    try:
-        made.deploy()
-        made.asking.begun.set()
-        yield made
-    finally:
-        made.end()
-    assert made.left() == []
 
 
 @pytest.mark.slow
